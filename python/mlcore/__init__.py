@@ -1,0 +1,1 @@
+"""mlcore: from data to a registered, scored and watched model, at the processor's limit."""
