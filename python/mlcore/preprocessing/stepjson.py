@@ -1,0 +1,57 @@
+"""Steps as JSON: every float comes back to the last bit; NaN and infinities, which JSON lacks, are strings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mlcore.errors import ModelFormatError
+from mlcore.preprocessing.steps import Affine, Clip, Fill, Indicator, Lookup, Step
+
+
+def step_to_json(step: Step) -> dict[str, Any]:
+    """Return {"step": its name, …its fields}, with finite floats as JSON numbers (their shortest exact digits)."""
+    fields = {name: _write(value) for name, value in vars(step).items()}
+    return {"step": type(step).__name__.lower(), **fields}
+
+
+def step_from_json(item: Mapping[str, Any]) -> Step:
+    """Return the step that `step_to_json` wrote; KeyError or ValueError where it is malformed.
+
+    Raises:
+        ModelFormatError: a kind of step that this version does not know.
+
+    """
+    match item["step"]:
+        case "indicator":
+            category = item["category"]
+            return Indicator(None if category is None else str(category))
+        case "lookup":
+            return Lookup(
+                tuple(str(name) for name in item["categories"]),
+                tuple(_read(value) for value in item["table"]),
+                _read(item["unknown"]),
+                _read(item["missing"]),
+            )
+        case "fill":
+            return Fill(_read(item["value"]))
+        case "affine":
+            return Affine(_read(item["center"]), _read(item["scale"]))
+        case "clip":
+            return Clip(_read(item["low"]), _read(item["high"]))
+    raise ModelFormatError(f"transforms: unknown step {item['step']!r}; written by a newer mlcore?")
+
+
+def _write(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_write(item) for item in value]
+    if value is None or isinstance(value, str):
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else str(number)
+
+
+def _read(value: Any) -> float:
+    number = float(value)
+    return math.nan if math.isnan(number) else number

@@ -1,0 +1,138 @@
+"""Steps: what a fitted transform does to one raw value, said so plainly that it can be folded into edges and tables.
+
+`evaluate` and `evaluate_categories` define the casts: without steps a number is narrowed to float32 directly; with
+steps it is widened to float64, every step runs in float64, and only the result is narrowed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlcore.errors import UsageError
+
+Array = np.ndarray[Any, Any]
+F4 = np.ndarray[tuple[int], np.dtype[np.float32]]
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Put `value` where a number is missing."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Shift and scale a number: (x - center) / scale."""
+
+    center: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.center) and math.isfinite(self.scale) and self.scale != 0):
+            raise UsageError(
+                f"center {self.center} and scale {self.scale} must be finite, and scale other than 0"
+            )
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Limit a number to [low, high]; missing stays missing."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high:
+            raise UsageError(f"clip needs low <= high, found {self.low} and {self.high}")
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Give each category its number: `table[i]` for `categories[i]`, `unknown` for any other, `missing` for null."""
+
+    categories: tuple[str, ...]
+    table: tuple[float, ...]
+    unknown: float
+    missing: float
+
+    def __post_init__(self) -> None:
+        if len(self.table) != len(self.categories):
+            raise UsageError(f"{len(self.categories)} categories have {len(self.table)} numbers")
+        if len(set(self.categories)) != len(self.categories):
+            raise UsageError("a category stands twice in a lookup")
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """1.0 where the value is `category`, 0.0 elsewhere, missing included; None asks for missing itself."""
+
+    category: str | None
+
+
+Step = Fill | Affine | Clip | Lookup | Indicator
+NumberStep = Fill | Affine | Clip
+
+
+def takes_categories(steps: Sequence[Step]) -> bool:
+    """Return whether the first step reads a string."""
+    return bool(steps) and (
+        isinstance(steps[0], Lookup) or (isinstance(steps[0], Indicator) and steps[0].category is not None)
+    )
+
+
+def evaluate(steps: Sequence[Step], values: Array) -> F4:
+    """Return the float32 feature of numbers in their raw type (NaN: missing).
+
+    `Indicator(None)` may stand first; a step that reads strings raises UsageError.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not steps:
+            return values.astype(np.float32)
+        return _numbers(steps, values.astype(np.float64)).astype(np.float32)
+
+
+def evaluate_categories(
+    steps: Sequence[Step], categories: Sequence[str]
+) -> tuple[F4, np.float32, np.float32]:
+    """Return the float32 feature of each category, of an unknown one, and of a missing value.
+
+    A category that the first step does not list is an unknown one, and gets its number.
+    """
+    if not steps or not isinstance(steps[0], Lookup | Indicator):
+        raise UsageError("strings need a step that turns them into numbers first: one-hot, ordinal or target")
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = _numbers(steps[1:], _category_numbers(steps[0], categories)).astype(np.float32)
+    return found[:-2], found[-2], found[-1]
+
+
+def _category_numbers(step: Lookup | Indicator, categories: Sequence[str]) -> Array:
+    """One number a category, then the unknown one's, then the missing one's."""
+    if isinstance(step, Indicator):
+        equal = [float(name == step.category) for name in categories]
+        return np.array([*equal, 0.0, float(step.category is None)])
+    numbers = dict(zip(step.categories, step.table, strict=True))
+    return np.array([*(numbers.get(name, step.unknown) for name in categories), step.unknown, step.missing])
+
+
+def _numbers(steps: Sequence[Step], x: Array) -> Array:
+    for position, step in enumerate(steps):
+        match step:
+            case Fill(value):
+                x = np.where(np.isnan(x), value, x)
+            case Affine(center, scale):
+                x = (x - center) / scale
+            case Clip(low, high):
+                x = np.where(x < low, low, np.where(x > high, high, x))
+            case Indicator(None) if position == 0:
+                x = np.isnan(x).astype(np.float64)
+            case _:
+                raise UsageError(
+                    f"{type(step).__name__} reads strings: it must come first, on a string column"
+                )
+    return x
