@@ -1,0 +1,162 @@
+#include <memory>
+
+#include "bind/checks.h"
+#include "bind/register.h"
+#include "cpu/score.h"
+
+namespace mlcore::bind {
+
+namespace {
+
+using ForestPtr = std::shared_ptr<cpu::Forest>;
+
+ForestPtr make_forest(const py::array& pred_column, const py::array& pred_code, const py::array& pred_set,
+                      const py::array& pred_missing, const py::array& sets, const py::array& tree_start,
+                      const py::array& node_pred, const py::array& node_left, const py::array& node_right,
+                      const py::array& node_value, const py::array& n_codes, double base) {
+  const char* op = "Forest";
+  const int64_t predicates = pred_column.size(), nodes = node_pred.size();
+  if (!is<uint64_t>(sets) || sets.ndim() != 2 || !(sets.flags() & py::array::c_style))
+    Where{op, "sets"}.refuse("must be a C-contiguous uint64 array of two dimensions");
+  if (tree_start.size() < 1) Where{op, "tree_start"}.refuse("must hold at least one entry");
+  const cpu::ForestSpec spec{
+      predicates,
+      sets.shape(0),
+      sets.shape(1),
+      tree_start.size() - 1,
+      nodes,
+      n_codes.size(),
+      input<int32_t>(pred_column, {op, "pred_column"}, predicates),
+      input<int32_t>(pred_code, {op, "pred_code"}, predicates),
+      input<int32_t>(pred_set, {op, "pred_set"}, predicates),
+      input<uint8_t>(pred_missing, {op, "pred_missing"}, predicates),
+      static_cast<const uint64_t*>(sets.data()),
+      input<int64_t>(tree_start, {op, "tree_start"}),
+      input<int32_t>(node_pred, {op, "node_pred"}, nodes),
+      input<int32_t>(node_left, {op, "node_left"}, nodes),
+      input<int32_t>(node_right, {op, "node_right"}, nodes),
+      input<float>(node_value, {op, "node_value"}, nodes),
+      input<int32_t>(n_codes, {op, "n_codes"}),
+      static_cast<float>(base),
+  };
+  const py::gil_scoped_release release;
+  return std::make_shared<cpu::Forest>(cpu::prepare(spec));
+}
+
+std::string at(size_t column) { return "column " + std::to_string(column) + ": "; }
+
+void check_count(size_t found, const cpu::Forest& forest, const Where& where) {
+  if (found != forest.n_codes.size())
+    where.refuse("must have " + std::to_string(forest.n_codes.size()) + " entries, not " + std::to_string(found));
+}
+
+std::vector<cpu::CodedColumn> coded(const cpu::Forest& forest, const py::list& codes, const py::list& missing, int64_t rows,
+                                    const char* op) {
+  check_count(codes.size(), forest, {op, "codes"});
+  check_count(missing.size(), forest, {op, "missing"});
+  std::vector<cpu::CodedColumn> columns;
+  for (size_t c = 0; c < codes.size(); ++c) {
+    const Where where{op, at(c) + "codes"};
+    const void* values = forest.wide(static_cast<int64_t>(c)) ? static_cast<const void*>(input<uint16_t>(codes[c], where, rows))
+                                                              : input<uint8_t>(codes[c], where, rows);
+    const py::object words = missing[c];
+    columns.push_back(
+        {values, words.is_none() ? nullptr : input<uint64_t>(words, {op, at(c) + "missing"}, words_for(rows))});
+  }
+  return columns;
+}
+
+void forest(const ForestPtr& handle, const py::list& codes, const py::list& missing, const py::object& out, int threads) {
+  float* margins = output<float>(out, {"forest", "out"});
+  const int64_t rows = py::len(out);
+  const auto columns = coded(*handle, codes, missing, rows, "forest");
+  threads_of(threads, {"forest", "threads"});
+  try {
+    const py::gil_scoped_release release;
+    cpu::forest(*handle, columns, rows, margins, threads);
+  } catch (const std::out_of_range& error) {
+    Where{"forest", "codes"}.refuse(error.what());
+  }
+}
+
+void leaves(const ForestPtr& handle, const py::list& codes, const py::list& missing, const py::object& out, int threads) {
+  const Where where{"leaves", "out"};
+  py::array nodes = as_array(out, where);
+  const auto trees = static_cast<py::ssize_t>(handle->trees.size());
+  if (!is<int32_t>(nodes) || nodes.ndim() != 2 || nodes.shape(1) != trees || !(nodes.flags() & py::array::c_style) ||
+      !nodes.writeable())
+    where.refuse("must be a writeable C-contiguous int32 array of shape (rows, " + std::to_string(trees) + ")");
+  const auto columns = coded(*handle, codes, missing, nodes.shape(0), "leaves");
+  threads_of(threads, {"leaves", "threads"});
+  auto* target = static_cast<int32_t*>(nodes.mutable_data());
+  try {
+    const py::gil_scoped_release release;
+    cpu::leaves(*handle, columns, nodes.shape(0), target, threads);
+  } catch (const std::out_of_range& error) {
+    Where{"leaves", "codes"}.refuse(error.what());
+  }
+}
+
+// A raw column of `score` and the edge table it may need.
+cpu::RawColumn raw_column(const cpu::Forest& forest, const py::tuple& item, size_t c, int64_t rows,
+                          std::vector<std::unique_ptr<cpu::EdgeTable>>& tables) {
+  const Where where{"score", at(c) + "columns"};
+  if (item.size() != 4) where.refuse("must be (values, validity, offset, edges or table)");
+  const py::array values = as_array(item[0], where), aux = as_array(item[3], where);
+  const ColumnView view = column(values, item[1], item[2].cast<int64_t>(), "score", at(c));
+  if (view.n != rows) where.refuse("must have " + std::to_string(rows) + " rows, not " + std::to_string(view.n));
+  const int32_t codes = forest.n_codes[c];
+  if (is<uint16_t>(aux)) {
+    if (view.type != Type::i4) where.refuse("must have int32 indices beside a table");
+    const uint16_t* table = input<uint16_t>(aux, {"score", at(c) + "table"});
+    for (int64_t i = 0; i < aux.shape(0); ++i)
+      if (table[i] >= codes) Where{"score", at(c) + "table"}.refuse("holds a code that is not below " + std::to_string(codes));
+    return {view, nullptr, table, aux.shape(0), nullptr};
+  }
+  check_edges(view.type, aux, {"score", at(c) + "edges"});
+  if (aux.shape(0) + 1 != codes)
+    Where{"score", at(c) + "edges"}.refuse("must hold " + std::to_string(codes - 1) + " values, not " +
+                                           std::to_string(aux.shape(0)));
+  tables.push_back(std::make_unique<cpu::EdgeTable>(cpu::make_edge_table(view.type, aux.data(), aux.shape(0))));
+  return {view, tables.back().get(), nullptr, 0, nullptr};
+}
+
+void score(const ForestPtr& handle, const py::list& columns, const py::object& out, const py::object& counts, int threads) {
+  float* margins = output<float>(out, {"score", "out"});
+  const int64_t rows = py::len(out);
+  check_count(columns.size(), *handle, {"score", "columns"});
+  threads_of(threads, {"score", "threads"});
+  std::vector<std::unique_ptr<cpu::EdgeTable>> tables;
+  std::vector<cpu::RawColumn> raw;
+  for (size_t c = 0; c < columns.size(); ++c)
+    raw.push_back(raw_column(*handle, columns[c].cast<py::tuple>(), c, rows, tables));
+  if (!counts.is_none()) {
+    const auto slots = counts.cast<py::list>();
+    check_count(slots.size(), *handle, {"score", "counts"});
+    for (size_t c = 0; c < raw.size(); ++c)
+      if (!py::object(slots[c]).is_none())
+        raw[c].counts = output<int64_t>(slots[c], {"score", at(c) + "counts"},
+                                        raw[c].edges != nullptr ? raw[c].edges->n + 2 : raw[c].table_size + 1);
+  }
+  try {
+    const py::gil_scoped_release release;
+    cpu::score(*handle, raw, rows, margins, threads);
+  } catch (const std::out_of_range& error) {
+    Where{"score", "columns"}.refuse(error.what());
+  }
+}
+
+}  // namespace
+
+void register_forest(py::module_& module) {
+  using py::arg;
+  py::class_<cpu::Forest, ForestPtr>(module, "Forest")
+      .def(py::init(&make_forest), arg("pred_column"), arg("pred_code"), arg("pred_set"), arg("pred_missing"), arg("sets"),
+           arg("tree_start"), arg("node_pred"), arg("node_left"), arg("node_right"), arg("node_value"), arg("n_codes"),
+           arg("base"));
+  module.def("forest", &forest, arg("handle"), arg("codes"), arg("missing"), arg("out"), arg("threads"));
+  module.def("leaves", &leaves, arg("handle"), arg("codes"), arg("missing"), arg("out"), arg("threads"));
+  module.def("score", &score, arg("handle"), arg("columns"), arg("out"), arg("counts"), arg("threads"));
+}
+
+}  // namespace mlcore::bind

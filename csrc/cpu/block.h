@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/views.h"
+#include "cpu/forest.h"
+
+namespace mlcore::cpu {
+
+constexpr int64_t kBlockRows = 512;  // rows worked on at a time: their planes stay in the L2 cache
+constexpr int64_t kBlockWords = kBlockRows / 64;
+
+// One column of a block. `codes` has room for kBlockRows of them; rows past the end hold code 0.
+struct BlockColumn {
+  CodesView codes;
+  const uint64_t* missing;  // kBlockWords words
+  bool any_missing;
+};
+
+// Edges laid out for the two-step search: 256 of them padded with the type's highest value, then every 16th.
+struct EdgeTable {
+  Type type;
+  int32_t n;
+  const void* edges;            // as given
+  std::vector<char> two_level;  // 272 values; empty for more than 255 edges
+};
+
+EdgeTable make_edge_table(Type type, const void* edges, int64_t n);
+
+// What one instruction set provides. Work is on one block of up to kBlockRows rows.
+struct Kernels {
+  // Codes of `rows` contiguous values; NaN gets 0. Wide codes when the table has more than 255 edges.
+  void (*bin)(const EdgeTable& table, const void* values, int64_t rows, void* codes);
+  // Bit i set where value i is NaN (float types).
+  void (*nan)(Type type, const void* values, int64_t rows, uint64_t* missing);
+  // Margins of kBlockRows rows. `planes` has room for `forest.planes.size()` planes of kBlockWords words, 64-byte aligned.
+  void (*margins)(const Forest& forest, const BlockColumn* columns, uint64_t* planes, float* out);
+};
+
+// The kernels of the instruction set in use.
+const Kernels& kernels();
+const Kernels& kernels_portable();
+const Kernels& kernels_avx2();
+const Kernels& kernels_avx512();
+
+// Memory of one thread, aligned for the widest loads.
+class Scratch {
+ public:
+  Scratch(int64_t columns, int64_t planes);
+
+  uint8_t* codes(int64_t column) { return base_ + column * kBlockRows * 2; }
+  uint64_t* missing(int64_t column) { return missing_ + column * kBlockWords; }
+  uint64_t* planes() { return planes_; }
+  float* margins() { return margins_; }
+  char* gathered() { return gathered_; }
+
+ private:
+  std::unique_ptr<char[]> memory_;
+  uint8_t* base_;
+  uint64_t* missing_;
+  uint64_t* planes_;
+  float* margins_;
+  char* gathered_;
+};
+
+}  // namespace mlcore::cpu

@@ -1,0 +1,119 @@
+#include "cpu/columns.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+namespace mlcore::cpu {
+
+namespace {
+
+// missing |= not valid, 64 rows at a time; bits of the bitmap are read bytewise, never beyond the last one in use.
+void add_nulls(const Validity& validity, int64_t first, int64_t rows, uint64_t* missing) {
+  if (validity.bits == nullptr) return;
+  for (int64_t w = 0; w < words_for(rows); ++w) {
+    const int64_t count = std::min<int64_t>(64, rows - 64 * w);
+    const int64_t bit = validity.offset + first + 64 * w, byte = bit >> 3;
+    const int shift = static_cast<int>(bit & 7);
+    const int64_t last_byte = (bit + count - 1) >> 3;
+    uint64_t low = 0, high = 0;
+    std::memcpy(&low, validity.bits + byte, static_cast<size_t>(std::min<int64_t>(8, last_byte - byte + 1)));
+    if (last_byte - byte == 8) high = validity.bits[byte + 8];
+    uint64_t valid = low >> shift;
+    if (shift > 0) valid |= high << (64 - shift);
+    const uint64_t mask = count == 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
+    missing[w] |= ~valid & mask;
+  }
+}
+
+int64_t count_bits(const uint64_t* words, int64_t rows) {
+  int64_t count = 0;
+  for (int64_t w = 0; w < words_for(rows); ++w) count += __builtin_popcountll(words[w]);
+  return count;
+}
+
+template <typename Code>
+void zero_missing(const uint64_t* missing, int64_t rows, Code* codes) {
+  for (int64_t w = 0; w < words_for(rows); ++w)
+    for (uint64_t left = missing[w]; left != 0; left &= left - 1) codes[64 * w + __builtin_ctzll(left)] = 0;
+}
+
+template <typename Code>
+void encode_as(const int32_t* indices, const uint64_t* missing, const uint16_t* table, int64_t table_size, int64_t first,
+               int64_t rows, Code* codes) {
+  for (int64_t i = 0; i < rows; ++i) {
+    if ((missing[i >> 6] >> (i & 63)) & 1) {
+      codes[i] = 0;
+      continue;
+    }
+    const int32_t index = indices[i];
+    if (index < 0 || index >= table_size)
+      throw std::out_of_range("row " + std::to_string(first + i) + ": index " + std::to_string(index) + " outside the table of " +
+                              std::to_string(table_size));
+    codes[i] = static_cast<Code>(table[index]);
+  }
+}
+
+}  // namespace
+
+const char* contiguous(const ColumnView& view, int64_t first, int64_t rows, char* gathered) {
+  const int64_t size = size_of(view.type);
+  const char* start = view.data + first * view.stride;
+  if (view.stride == size) return start;
+  if (size == 4)
+    for (int64_t i = 0; i < rows; ++i) std::memcpy(gathered + 4 * i, start + i * view.stride, 4);
+  else
+    for (int64_t i = 0; i < rows; ++i) std::memcpy(gathered + 8 * i, start + i * view.stride, 8);
+  return gathered;
+}
+
+int64_t bin_block(const ColumnView& view, const EdgeTable& edges, int64_t first, int64_t rows, void* codes,
+                  uint64_t* missing, char* gathered) {
+  const char* values = contiguous(view, first, rows, gathered);
+  const Kernels& isa = kernels();
+  if (view.type == Type::f4 || view.type == Type::f8)
+    isa.nan(view.type, values, rows, missing);
+  else
+    std::memset(missing, 0, static_cast<size_t>(words_for(rows)) * 8);
+  add_nulls(view.validity, first, rows, missing);
+  isa.bin(edges, values, rows, codes);
+  const int64_t count = count_bits(missing, rows);
+  if (count > 0 && edges.n > 255) zero_missing(missing, rows, static_cast<uint16_t*>(codes));
+  if (count > 0 && edges.n <= 255) zero_missing(missing, rows, static_cast<uint8_t*>(codes));
+  return count;
+}
+
+int64_t encode_block(const ColumnView& view, const uint16_t* table, int64_t table_size, bool wide, int64_t first,
+                     int64_t rows, void* codes, uint64_t* missing, char* gathered) {
+  const int32_t* indices = reinterpret_cast<const int32_t*>(contiguous(view, first, rows, gathered));
+  std::memset(missing, 0, static_cast<size_t>(words_for(rows)) * 8);
+  add_nulls(view.validity, first, rows, missing);
+  if (wide)
+    encode_as(indices, missing, table, table_size, first, rows, static_cast<uint16_t*>(codes));
+  else
+    encode_as(indices, missing, table, table_size, first, rows, static_cast<uint8_t*>(codes));
+  return count_bits(missing, rows);
+}
+
+int64_t bin(const ColumnView& view, const EdgeTable& edges, void* codes, uint64_t* missing) {
+  alignas(64) char gathered[kBlockRows * 8];
+  const int64_t width = edges.n > 255 ? 2 : 1;
+  int64_t count = 0;
+  for (int64_t first = 0; first < view.n; first += kBlockRows)
+    count += bin_block(view, edges, first, std::min(kBlockRows, view.n - first), static_cast<char*>(codes) + first * width,
+                       missing + first / 64, gathered);
+  return count;
+}
+
+int64_t encode(const ColumnView& view, const uint16_t* table, int64_t table_size, bool wide, void* codes,
+               uint64_t* missing) {
+  alignas(64) char gathered[kBlockRows * 8];
+  int64_t count = 0;
+  for (int64_t first = 0; first < view.n; first += kBlockRows)
+    count += encode_block(view, table, table_size, wide, first, std::min(kBlockRows, view.n - first),
+                          static_cast<char*>(codes) + first * (wide ? 2 : 1), missing + first / 64, gathered);
+  return count;
+}
+
+}  // namespace mlcore::cpu

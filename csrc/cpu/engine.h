@@ -1,0 +1,200 @@
+// The bit-sliced forest on one block, written once over a vector type V; each instruction set includes this file.
+// Everything lies in an unnamed namespace: code compiled for one instruction set must never be merged with another's.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/block.h"
+#include "ops/bin.h"
+#include "ops/forest.h"
+
+namespace mlcore::cpu {
+namespace {
+
+// Sets a plane's missing rows to their branch; codes of missing rows are 0 and compare as such before.
+inline void settle_missing(uint64_t* plane, const uint64_t* missing, bool right) {
+  for (int64_t w = 0; w < kBlockWords; ++w) plane[w] = right ? plane[w] | missing[w] : plane[w] & ~missing[w];
+}
+
+inline void set_plane_wide(const uint16_t* codes, const uint64_t* set, uint64_t* plane) {
+  for (int64_t w = 0; w < kBlockWords; ++w) {
+    uint64_t word = 0;
+    for (int64_t i = 0; i < 64; ++i) {
+      const uint32_t code = codes[64 * w + i];
+      word |= ((set[code >> 6] >> (code & 63)) & 1) << i;
+    }
+    plane[w] = word;
+  }
+}
+
+template <typename V>
+void fill_planes(const Forest& forest, const BlockColumn* columns, uint64_t* planes) {
+  for (const PlaneGroup& group : forest.groups) {
+    const BlockColumn& column = columns[group.column];
+    uint64_t* out = planes + group.first * kBlockWords;
+    const Plane* plane = forest.planes.data() + group.first;
+    if (column.codes.wide)
+      V::thresholds(static_cast<const uint16_t*>(column.codes.data), plane, group.thresholds, out);
+    else
+      V::thresholds(static_cast<const uint8_t*>(column.codes.data), plane, group.thresholds, out);
+    for (int64_t i = group.thresholds; i < group.thresholds + group.sets; ++i) {
+      const uint64_t* set = forest.sets.data() + plane[i].code * forest.set_words;
+      if (column.codes.wide)
+        set_plane_wide(static_cast<const uint16_t*>(column.codes.data), set, out + i * kBlockWords);
+      else
+        V::members(static_cast<const uint8_t*>(column.codes.data), set, forest.set_words, out + i * kBlockWords);
+    }
+    if (column.any_missing)
+      for (int64_t i = 0; i < group.thresholds + group.sets; ++i)
+        settle_missing(out + i * kBlockWords, column.missing, plane[i].missing);
+  }
+}
+
+// The plane of the node that a row stands on at level Level, out of the 2^Level heap slots from `slot` on: chosen by the
+// levels above it, bit[Level - 1] (the last decision) last.
+template <typename V, int Level, int Step = 0>
+inline typename V::Reg chosen(const uint64_t* planes, const int32_t* ids, int64_t slot, const typename V::Reg* bit) {
+  if constexpr (Step == Level) {
+    return V::load(planes + ids[slot] * kBlockWords);
+  } else {
+    // Bit Level - 1 - Step splits the slots into even and odd runs of length 2^Step.
+    constexpr int64_t stride = int64_t{1} << Step;
+    const typename V::Reg left = chosen<V, Level, Step + 1>(planes, ids, slot, bit);
+    const typename V::Reg right = chosen<V, Level, Step + 1>(planes, ids, slot + stride, bit);
+    return V::mux(bit[Level - 1 - Step], right, left);
+  }
+}
+
+template <typename V, int Level, int Depth>
+inline void decide(const uint64_t* planes, const int32_t* ids, typename V::Reg* bit) {
+  if constexpr (Level < Depth) {
+    bit[Level] = chosen<V, Level>(planes, ids, (int64_t{1} << Level) - 1, bit);
+    decide<V, Level + 1, Depth>(planes, ids, bit);
+  }
+}
+
+// One tree of depth Depth for all rows of the block: bit[0] is the decision at the root, the leaf index's highest bit.
+template <typename V, int Depth>
+void sliced(const Forest& forest, const Tree& tree, const uint64_t* planes, float* sums) {
+  for (int64_t at = 0; at < kBlockRows; at += V::rows) {
+    typename V::Reg bit[Depth + 1];
+    decide<V, 0, Depth>(planes + at / 64, forest.plane_ids.data() + tree.plane_ids, bit);
+    V::template add_leaves<Depth>(bit, forest.leaves.data() + tree.leaves, forest.leaf_bytes.data() + 4 * tree.leaves,
+                                  sums + at);
+  }
+}
+
+template <typename V>
+void walk(const Forest& forest, const Tree& tree, const BlockColumn* columns, float* sums) {
+  const ops::Node* nodes = forest.nodes.data() + tree.root;
+  for (int64_t row = 0; row < kBlockRows; ++row) {
+    const int32_t leaf = ops::leaf_one(
+        nodes, forest.sets.data(), forest.set_words,
+        [&](int32_t c) -> uint32_t {
+          return columns[c].codes.wide ? static_cast<const uint16_t*>(columns[c].codes.data)[row]
+                                       : static_cast<const uint8_t*>(columns[c].codes.data)[row];
+        },
+        [&](int32_t c) { return ((columns[c].missing[row >> 6] >> (row & 63)) & 1) != 0; });
+    sums[V::position(row)] += nodes[leaf].value;
+  }
+}
+
+template <typename V>
+void margins(const Forest& forest, const BlockColumn* columns, uint64_t* planes, float* out) {
+  fill_planes<V>(forest, columns, planes);
+  alignas(64) float sums[kBlockRows];
+  for (float& sum : sums) sum = forest.base;
+  for (const Tree& tree : forest.trees) switch (tree.depth) {
+      case -1:
+        walk<V>(forest, tree, columns, sums);
+        break;
+      case 0:
+        for (float& sum : sums) sum += forest.leaves[tree.leaves];
+        break;
+#define MLCORE_DEPTH(d)                       \
+  case d:                                     \
+    sliced<V, d>(forest, tree, planes, sums); \
+    break;
+        MLCORE_DEPTH(1)
+        MLCORE_DEPTH(2) MLCORE_DEPTH(3) MLCORE_DEPTH(4) MLCORE_DEPTH(5) MLCORE_DEPTH(6) MLCORE_DEPTH(7) MLCORE_DEPTH(8)
+#undef MLCORE_DEPTH
+    }
+  for (int64_t row = 0; row < kBlockRows; ++row) out[row] = sums[V::position(row)];
+}
+
+template <typename T, typename Code>
+void search(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
+  const T* edges = static_cast<const T*>(table.edges);
+  for (int64_t i = 0; i < rows; ++i) codes[i] = static_cast<Code>(ops::bin_one(values[i], edges, table.n));
+}
+
+// Two steps of 16 compares: which sixteenth of the table, then how many edges in it.
+template <typename V, typename T>
+void bin_two_level(const EdgeTable& table, const T* values, int64_t rows, uint8_t* codes) {
+  const T* edges = reinterpret_cast<const T*>(table.two_level.data());
+  const auto tops = V::edges16(edges + 256);
+  if (table.n <= 16) {
+    const auto only = V::edges16(edges);
+    for (int64_t i = 0; i < rows; ++i) {
+      const int32_t code = V::count_not_above(values[i], only);
+      codes[i] = static_cast<uint8_t>(code > table.n ? table.n : code);
+    }
+    return;
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    int32_t group = V::count_not_above(values[i], tops);
+    group = group > 15 ? 15 : group;
+    const int32_t code = 16 * group + V::count_not_above(values[i], V::edges16(edges + 16 * group));
+    codes[i] = static_cast<uint8_t>(code > table.n ? table.n : code);  // +inf counts the padding too
+  }
+}
+
+template <typename V, typename T>
+void bin_as(const EdgeTable& table, const void* values, int64_t rows, void* codes) {
+  const T* typed = static_cast<const T*>(values);
+  if (table.n > 255)
+    search(table, typed, rows, static_cast<uint16_t*>(codes));
+  else if constexpr (V::two_level)
+    bin_two_level<V>(table, typed, rows, static_cast<uint8_t*>(codes));
+  else
+    search(table, typed, rows, static_cast<uint8_t*>(codes));
+}
+
+template <typename V>
+void bin(const EdgeTable& table, const void* values, int64_t rows, void* codes) {
+  switch (table.type) {
+    case Type::f4:
+      return bin_as<V, float>(table, values, rows, codes);
+    case Type::f8:
+      return bin_as<V, double>(table, values, rows, codes);
+    case Type::i4:
+      return bin_as<V, int32_t>(table, values, rows, codes);
+    case Type::i8:
+      return bin_as<V, int64_t>(table, values, rows, codes);
+  }
+}
+
+template <typename T>
+void nan_words(const T* values, int64_t rows, uint64_t* missing) {
+  for (int64_t w = 0; w < words_for(rows); ++w) {
+    const int64_t end = rows - 64 * w < 64 ? rows - 64 * w : 64;
+    uint64_t word = 0;
+    for (int64_t i = 0; i < end; ++i) word |= static_cast<uint64_t>(values[64 * w + i] != values[64 * w + i]) << i;
+    missing[w] = word;
+  }
+}
+
+inline void nan(Type type, const void* values, int64_t rows, uint64_t* missing) {
+  if (type == Type::f4)
+    nan_words(static_cast<const float*>(values), rows, missing);
+  else
+    nan_words(static_cast<const double*>(values), rows, missing);
+}
+
+template <typename V>
+constexpr Kernels kernels_over() {
+  return {bin<V>, V::nan, margins<V>};
+}
+
+}  // namespace
+}  // namespace mlcore::cpu

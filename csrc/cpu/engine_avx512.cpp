@@ -1,0 +1,160 @@
+// The forest on AVX-512 (F, BW, DQ, VL): 512 rows a register; called only where the machine has them.
+#include "core/simd512.h"
+#include "cpu/engine.h"
+
+namespace mlcore::cpu {
+namespace {
+
+inline __m512i load_codes(const void* codes) { return _mm512_load_si512(codes); }
+
+template <typename T>
+struct Edges16;
+template <>
+struct Edges16<float> {
+  __m512 all;
+};
+template <>
+struct Edges16<int32_t> {
+  __m512i all;
+};
+template <>
+struct Edges16<double> {
+  __m512d low, high;
+};
+template <>
+struct Edges16<int64_t> {
+  __m512i low, high;
+};
+
+// Values of 16 rows out of 32 leaves from `leaves` on, then of 2^(High) times as many, chosen by higher index bits.
+template <int High>
+inline __m512 leaf_values(const float* leaves, __m512i index, const __mmask16* high) {
+  if constexpr (High == 0) {
+    return _mm512_permutex2var_ps(_mm512_loadu_ps(leaves), index, _mm512_loadu_ps(leaves + 16));
+  } else {
+    const __m512 zero = leaf_values<High - 1>(leaves, index, high + 1);
+    const __m512 one = leaf_values<High - 1>(leaves + (16 << High), index, high + 1);
+    return _mm512_mask_blend_ps(*high, zero, one);
+  }
+}
+
+struct Avx512 {
+  using Reg = __m512i;
+  static constexpr int64_t rows = 512;
+  static constexpr bool two_level = true;
+
+  static Reg load(const uint64_t* plane) { return _mm512_load_si512(plane); }
+  static Reg mux(Reg choose, Reg one, Reg zero) { return _mm512_ternarylogic_epi64(choose, one, zero, 0xca); }
+  static int64_t position(int64_t row) { return row; }
+
+  static void thresholds(const uint8_t* codes, const Plane* plane, int64_t count, uint64_t* out) {
+    __m512i code[kBlockWords];
+    for (int64_t w = 0; w < kBlockWords; ++w) code[w] = load_codes(codes + 64 * w);
+    for (int64_t p = 0; p < count; ++p) {
+      const bool never = plane[p].code == 256;
+      const __m512i threshold = _mm512_set1_epi8(static_cast<char>(plane[p].code));
+      for (int64_t w = 0; w < kBlockWords; ++w)
+        out[p * kBlockWords + w] = never ? 0 : _mm512_cmpge_epu8_mask(code[w], threshold);
+    }
+  }
+
+  static void thresholds(const uint16_t* codes, const Plane* plane, int64_t count, uint64_t* out) {
+    for (int64_t p = 0; p < count; ++p) {
+      const bool never = plane[p].code == 65536;
+      const __m512i threshold = _mm512_set1_epi16(static_cast<int16_t>(plane[p].code));
+      for (int64_t w = 0; w < kBlockWords; ++w) {
+        const uint64_t low = _mm512_cmpge_epu16_mask(load_codes(codes + 64 * w), threshold);
+        const uint64_t high = _mm512_cmpge_epu16_mask(load_codes(codes + 64 * w + 32), threshold);
+        out[p * kBlockWords + w] = never ? 0 : low | (high << 32);
+      }
+    }
+  }
+
+  // Is bit `code` of the set on? The set's byte code >> 3 by shuffles, its bit code & 7 by another.
+  static void members(const uint8_t* codes, const uint64_t* set, int64_t set_words, uint64_t* plane) {
+    alignas(16) uint64_t bits[4] = {0, 0, 0, 0};
+    for (int64_t w = 0; w < set_words && w < 4; ++w) bits[w] = set[w];
+    const __m128i* halves = reinterpret_cast<const __m128i*>(bits);
+    const __m512i low = _mm512_broadcast_i32x4(halves[0]), high = _mm512_broadcast_i32x4(halves[1]);
+    const __m512i power = _mm512_set1_epi64(static_cast<int64_t>(0x8040201008040201ULL));
+    for (int64_t w = 0; w < kBlockWords; ++w) {
+      const __m512i code = load_codes(codes + 64 * w);
+      const __m512i byte = _mm512_and_si512(_mm512_srli_epi16(code, 3), _mm512_set1_epi8(31));
+      const __mmask64 upper = _mm512_cmpgt_epi8_mask(byte, _mm512_set1_epi8(15));
+      const __m512i held =
+          _mm512_mask_blend_epi8(upper, _mm512_shuffle_epi8(low, byte), _mm512_shuffle_epi8(high, byte));
+      plane[w] = _mm512_test_epi8_mask(held, _mm512_shuffle_epi8(power, _mm512_and_si512(code, _mm512_set1_epi8(7))));
+    }
+  }
+
+  // Two permutes look up 32 leaves; trees of more choose among them by the index's higher bits.
+  template <int Depth>
+  static void add_leaves(const Reg* bit, const float* leaves, const uint8_t*, float* sums) {
+    constexpr int low_bits = Depth < 5 ? Depth : 5, high_bits = Depth - low_bits;
+    alignas(64) uint64_t words[Depth][kBlockWords];
+    for (int level = 0; level < Depth; ++level) _mm512_store_si512(words[level], bit[level]);
+    for (int64_t w = 0; w < kBlockWords; ++w) {
+      __m512i index = _mm512_setzero_si512();
+      for (int i = 0; i < low_bits; ++i)
+        index = _mm512_mask_add_epi8(index, words[high_bits + i][w], index,
+                                     _mm512_set1_epi8(static_cast<char>(1 << (low_bits - 1 - i))));
+      alignas(64) uint8_t bytes[64];
+      _mm512_store_si512(bytes, index);
+      for (int k = 0; k < 4; ++k) {
+        __mmask16 high[high_bits + 1];
+        for (int i = 0; i < high_bits; ++i) high[i] = static_cast<__mmask16>(words[i][w] >> (16 * k));
+        const __m512i sixteen = _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes + 16 * k)));
+        float* at = sums + 64 * w + 16 * k;
+        const __m512 value = Depth <= 4 ? _mm512_permutexvar_ps(sixteen, _mm512_loadu_ps(leaves))
+                                        : leaf_values<high_bits>(leaves, sixteen, high);
+        _mm512_store_ps(at, _mm512_add_ps(_mm512_load_ps(at), value));
+      }
+    }
+  }
+
+  static void nan(Type type, const void* values, int64_t rows, uint64_t* missing) {
+    if (type != Type::f4) return mlcore::cpu::nan(type, values, rows, missing);
+    const float* x = static_cast<const float*>(values);
+    const int64_t whole = rows / 64;
+    for (int64_t w = 0; w < whole; ++w) {
+      uint64_t word = 0;
+      for (int i = 0; i < 4; ++i) {
+        const __m512 v = _mm512_loadu_ps(x + 64 * w + 16 * i);
+        word |= static_cast<uint64_t>(_mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q)) << (16 * i);
+      }
+      missing[w] = word;
+    }
+    nan_words(x + 64 * whole, rows - 64 * whole, missing + whole);
+  }
+
+  static Edges16<float> edges16(const float* e) { return {_mm512_loadu_ps(e)}; }
+  static Edges16<int32_t> edges16(const int32_t* e) { return {_mm512_loadu_si512(e)}; }
+  static Edges16<double> edges16(const double* e) { return {_mm512_loadu_pd(e), _mm512_loadu_pd(e + 8)}; }
+  static Edges16<int64_t> edges16(const int64_t* e) { return {_mm512_loadu_si512(e), _mm512_loadu_si512(e + 8)}; }
+
+  static int32_t count_not_above(float x, const Edges16<float>& e) {
+    return __builtin_popcount(_mm512_cmp_ps_mask(_mm512_set1_ps(x), e.all, _CMP_GE_OQ));
+  }
+  static int32_t count_not_above(int32_t x, const Edges16<int32_t>& e) {
+    return __builtin_popcount(_mm512_cmpge_epi32_mask(_mm512_set1_epi32(x), e.all));
+  }
+  static int32_t count_not_above(double x, const Edges16<double>& e) {
+    const __m512d v = _mm512_set1_pd(x);
+    return __builtin_popcount(static_cast<unsigned>(_mm512_cmp_pd_mask(v, e.low, _CMP_GE_OQ)) |
+                              (static_cast<unsigned>(_mm512_cmp_pd_mask(v, e.high, _CMP_GE_OQ)) << 8));
+  }
+  static int32_t count_not_above(int64_t x, const Edges16<int64_t>& e) {
+    const __m512i v = _mm512_set1_epi64(x);
+    return __builtin_popcount(static_cast<unsigned>(_mm512_cmpge_epi64_mask(v, e.low)) |
+                              (static_cast<unsigned>(_mm512_cmpge_epi64_mask(v, e.high)) << 8));
+  }
+};
+
+}  // namespace
+
+const Kernels& kernels_avx512() {
+  static constexpr Kernels table = kernels_over<Avx512>();
+  return table;
+}
+
+}  // namespace mlcore::cpu

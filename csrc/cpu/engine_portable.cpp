@@ -1,0 +1,55 @@
+// The forest on plain 64-bit words: any processor, and the reference the wider engines are checked against.
+#include "cpu/engine.h"
+
+namespace mlcore::cpu {
+namespace {
+
+struct Portable {
+  using Reg = uint64_t;
+  static constexpr int64_t rows = 64;
+  static constexpr bool two_level = false;
+  static constexpr auto nan = mlcore::cpu::nan;
+
+  static Reg load(const uint64_t* plane) { return *plane; }
+  static Reg mux(Reg choose, Reg one, Reg zero) { return zero ^ ((zero ^ one) & choose); }
+  static int64_t position(int64_t row) { return row; }
+
+  template <typename Code>
+  static void thresholds(const Code* codes, const Plane* plane, int64_t count, uint64_t* out) {
+    for (int64_t p = 0; p < count; ++p)
+      for (int64_t w = 0; w < kBlockWords; ++w) {
+        uint64_t word = 0;
+        for (int64_t i = 0; i < 64; ++i) word |= static_cast<uint64_t>(codes[64 * w + i] >= plane[p].code) << i;
+        out[p * kBlockWords + w] = word;
+      }
+  }
+
+  static void members(const uint8_t* codes, const uint64_t* set, int64_t, uint64_t* plane) {
+    for (int64_t w = 0; w < kBlockWords; ++w) {
+      uint64_t word = 0;
+      for (int64_t i = 0; i < 64; ++i) {
+        const uint32_t code = codes[64 * w + i];
+        word |= ((set[code >> 6] >> (code & 63)) & 1) << i;
+      }
+      plane[w] = word;
+    }
+  }
+
+  template <int Depth>
+  static void add_leaves(const Reg* bit, const float* leaves, const uint8_t*, float* sums) {
+    for (int64_t i = 0; i < 64; ++i) {
+      uint64_t leaf = 0;
+      for (int level = 0; level < Depth; ++level) leaf = 2 * leaf + ((bit[level] >> i) & 1);
+      sums[i] += leaves[leaf];
+    }
+  }
+};
+
+}  // namespace
+
+const Kernels& kernels_portable() {
+  static constexpr Kernels table = kernels_over<Portable>();
+  return table;
+}
+
+}  // namespace mlcore::cpu

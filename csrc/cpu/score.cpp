@@ -1,0 +1,162 @@
+#include "cpu/score.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "core/pool.h"
+#include "cpu/columns.h"
+#include "cpu/tally.h"
+
+namespace mlcore::cpu {
+
+namespace {
+
+constexpr int64_t kSpanBlocks = 16;  // blocks a worker takes at a time; spans never depend on the number of threads
+constexpr int64_t kSpanRows = kSpanBlocks * kBlockRows;
+
+int64_t spans_for(int64_t n) { return (n + kSpanRows - 1) / kSpanRows; }
+
+int workers_for(int64_t n, int threads) { return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(threads, spans_for(n)))); }
+
+// Calls work(first row, rows, worker) for each block, spans side by side.
+template <typename Work>
+void for_blocks(int64_t n, int threads, Work work) {
+  parallel_for(spans_for(n), threads, [&](int64_t span, int worker) {
+    const int64_t end = std::min(n, (span + 1) * kSpanRows);
+    for (int64_t first = span * kSpanRows; first < end; first += kBlockRows)
+      work(first, std::min(kBlockRows, end - first), worker);
+  });
+}
+
+// Scratch and counts of one worker.
+struct Worker {
+  Worker(const Forest& forest, const std::vector<RawColumn>& raw)
+      : scratch(static_cast<int64_t>(forest.n_codes.size()), static_cast<int64_t>(forest.planes.size())),
+        columns(forest.n_codes.size()),
+        counts(raw.size()) {
+    for (size_t c = 0; c < columns.size(); ++c) {
+      const auto column = static_cast<int64_t>(c);
+      columns[c] = {{scratch.codes(column), forest.wide(column)}, scratch.missing(column), false};
+      if (c < raw.size() && raw[c].counts != nullptr)
+        counts[c].assign(static_cast<size_t>(raw[c].edges ? raw[c].edges->n + 2 : raw[c].table_size + 1), 0);
+    }
+  }
+
+  Scratch scratch;
+  std::vector<BlockColumn> columns;
+  std::vector<std::vector<int64_t>> counts;
+};
+
+std::vector<std::unique_ptr<Worker>> make_workers(const Forest& forest, const std::vector<RawColumn>& raw, int count) {
+  std::vector<std::unique_ptr<Worker>> workers;
+  for (int i = 0; i < count; ++i) workers.push_back(std::make_unique<Worker>(forest, raw));
+  return workers;
+}
+
+void finish_block(const Forest& forest, Worker& worker, int64_t first, int64_t rows, float* out) {
+  float* sums = rows == kBlockRows ? out + first : worker.scratch.margins();
+  kernels().margins(forest, worker.columns.data(), worker.scratch.planes(), sums);
+  if (rows < kBlockRows) std::memcpy(out + first, sums, static_cast<size_t>(rows) * sizeof(float));
+}
+
+// Takes a block's codes and missing words out of whole columns; rows past the end get code 0.
+void load_codes(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t first, int64_t rows, Worker& worker) {
+  for (size_t c = 0; c < columns.size(); ++c) {
+    const auto column = static_cast<int64_t>(c);
+    const size_t width = forest.wide(column) ? 2 : 1, used = static_cast<size_t>(rows) * width;
+    uint8_t* codes = worker.scratch.codes(column);
+    std::memcpy(codes, static_cast<const char*>(columns[c].codes) + static_cast<size_t>(first) * width, used);
+    std::memset(codes + used, 0, static_cast<size_t>(kBlockRows) * width - used);
+    for (int64_t i = 0; i < rows; ++i) {
+      const int32_t code = width == 2 ? reinterpret_cast<const uint16_t*>(codes)[i] : codes[i];
+      if (code >= forest.n_codes[c])
+        throw std::out_of_range("column " + std::to_string(c) + ", row " + std::to_string(first + i) + ": code " +
+                                std::to_string(code) + " is not below " + std::to_string(forest.n_codes[c]));
+    }
+    uint64_t* missing = worker.scratch.missing(column);
+    std::memset(missing, 0, kBlockWords * sizeof(uint64_t));
+    if (columns[c].missing != nullptr)
+      std::memcpy(missing, columns[c].missing + first / 64, static_cast<size_t>(words_for(rows)) * sizeof(uint64_t));
+    if (rows % 64 != 0) missing[rows / 64] &= (uint64_t{1} << (rows % 64)) - 1;
+    worker.columns[c].any_missing = std::any_of(missing, missing + kBlockWords, [](uint64_t w) { return w != 0; });
+    for (int64_t w = 0; w < kBlockWords; ++w)  // the caller's codes of missing rows may be anything
+      for (uint64_t left = missing[w]; left != 0; left &= left - 1) {
+        const int64_t row = 64 * w + __builtin_ctzll(left);
+        std::memset(codes + static_cast<size_t>(row) * width, 0, width);
+      }
+  }
+}
+
+void code_block(const RawColumn& raw, bool wide, int64_t column, int64_t first, int64_t rows, Worker& worker) {
+  uint8_t* codes = worker.scratch.codes(column);
+  uint64_t* missing = worker.scratch.missing(column);
+  char* gathered = worker.scratch.gathered();
+  int64_t count;
+  if (raw.edges != nullptr)
+    count = bin_block(raw.view, *raw.edges, first, rows, codes, missing, gathered);
+  else
+    count = encode_block(raw.view, raw.table, raw.table_size, wide, first, rows, codes, missing, gathered);
+  worker.columns[static_cast<size_t>(column)].any_missing = count > 0;
+  if (rows < kBlockRows) {
+    const int64_t width = wide ? 2 : 1;
+    std::memset(codes + rows * width, 0, static_cast<size_t>((kBlockRows - rows) * width));
+    std::memset(missing + words_for(rows), 0, static_cast<size_t>(kBlockWords - words_for(rows)) * sizeof(uint64_t));
+  }
+  std::vector<int64_t>& counts = worker.counts[static_cast<size_t>(column)];
+  if (counts.empty()) return;
+  const uint64_t* skip = count > 0 ? missing : nullptr;
+  const int64_t slots = static_cast<int64_t>(counts.size()) - 1;
+  if (raw.edges == nullptr)
+    tally(reinterpret_cast<const int32_t*>(contiguous(raw.view, first, rows, gathered)), skip, rows, slots, counts.data());
+  else if (wide)
+    tally(reinterpret_cast<const uint16_t*>(codes), skip, rows, slots, counts.data());
+  else
+    tally(codes, skip, rows, slots, counts.data());
+}
+
+}  // namespace
+
+void forest(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t n, float* out, int threads) {
+  const auto workers = make_workers(forest, {}, workers_for(n, threads));
+  for_blocks(n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
+    load_codes(forest, columns, first, rows, *workers[static_cast<size_t>(w)]);
+    finish_block(forest, *workers[static_cast<size_t>(w)], first, rows, out);
+  });
+}
+
+void leaves(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t n, int32_t* out, int threads) {
+  const auto workers = make_workers(forest, {}, workers_for(n, threads));
+  const auto trees = static_cast<int64_t>(forest.trees.size());
+  for_blocks(n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
+    load_codes(forest, columns, first, rows, *workers[static_cast<size_t>(w)]);
+    const std::vector<BlockColumn>& block = workers[static_cast<size_t>(w)]->columns;
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t t = 0; t < trees; ++t)
+        out[(first + row) * trees + t] = ops::leaf_one(
+            forest.nodes.data() + forest.trees[static_cast<size_t>(t)].root, forest.sets.data(), forest.set_words,
+            [&](int32_t c) -> uint32_t {
+              const void* codes = block[static_cast<size_t>(c)].codes.data;
+              return block[static_cast<size_t>(c)].codes.wide ? static_cast<const uint16_t*>(codes)[row]
+                                                              : static_cast<const uint8_t*>(codes)[row];
+            },
+            [&](int32_t c) { return ((block[static_cast<size_t>(c)].missing[row >> 6] >> (row & 63)) & 1) != 0; });
+  });
+}
+
+void score(const Forest& forest, const std::vector<RawColumn>& columns, int64_t n, float* out, int threads) {
+  const auto workers = make_workers(forest, columns, workers_for(n, threads));
+  for_blocks(n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
+    Worker& worker = *workers[static_cast<size_t>(w)];
+    for (size_t c = 0; c < columns.size(); ++c)
+      code_block(columns[c], forest.wide(static_cast<int64_t>(c)), static_cast<int64_t>(c), first, rows, worker);
+    finish_block(forest, worker, first, rows, out);
+  });
+  for (size_t c = 0; c < columns.size(); ++c)
+    for (const auto& worker : workers)
+      for (size_t i = 0; i < worker->counts[c].size(); ++i) columns[c].counts[i] += worker->counts[c][i];
+}
+
+}  // namespace mlcore::cpu

@@ -1,0 +1,118 @@
+"""`mlcore.compile`: whatever a team has, as a Scorer."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mlcore import backend as backends
+from mlcore import models
+from mlcore.bundle import Bundle
+from mlcore.bundle import load as load_bundle
+from mlcore.errors import UnsupportedModel, UsageError
+from mlcore.models import TreeEnsemble
+from mlcore.preprocessing.features import Feature
+from mlcore.scoring.scorer import Scorer
+
+
+def compile(model: Any, *, backend: str = "auto", threads: int | None = None) -> Scorer:
+    """Return a Scorer that gives the same numbers as `model`, faster.
+
+    Args:
+        model: an `xgboost.Booster`, `XGBClassifier` or `XGBRegressor`; the path or bytes of an XGBoost JSON or UBJ model; a
+            scikit-learn `Pipeline` of an mlcore `ColumnTransformer` and one of these; a Bundle, its folder, or a
+            reference such as "churn@champion".
+        backend: "auto", "cpu", "numba" or "cuda"; only "auto" falls back.
+        threads: at most this many; by default what the machine, its cgroup and MLCORE_THREADS allow.
+
+    Raises:
+        UnsupportedModel, ModelFormatError: the model is not imported, or its file is damaged.
+        BackendUnavailable: the backend asked for by name cannot run here.
+    """
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be at least 1, not {threads}")
+    options: dict[str, Any] = {
+        "backend": backends.select(backend),
+        "threads": threads or backends.default_threads(),
+    }
+    if isinstance(model, str | Path) and _names_a_bundle(model):
+        model = load_bundle(model)
+    if isinstance(model, Bundle):
+        return _from_bundle(model, options)
+    if hasattr(model, "steps") and hasattr(model, "named_steps"):
+        return _from_pipeline(model, options)
+    ensemble, predicts = _read(model)
+    features = tuple(Feature(name, name, ()) for name in ensemble.feature_names)
+    return _scorer(ensemble, features, ensemble.named, predicts, options)
+
+
+def _names_a_bundle(model: str | Path) -> bool:
+    """A folder is a Bundle; a file is a model; any other text is a reference."""
+    path = Path(model)
+    if path.exists() or isinstance(model, Path):
+        return path.is_dir()
+    return not path.suffix and os.sep not in str(model)
+
+
+def _from_bundle(bundle: Bundle, options: dict[str, Any]) -> Scorer:
+    columns = bundle.transforms.columns
+    return Scorer(
+        model=bundle.model,
+        features=bundle.transforms.features,
+        named=True,
+        predicts="value",
+        types={name: _arrow_type(bundle.schema.field(name).type) for name in columns},
+        profile=bundle.profile,
+        digest=bundle.digest,
+        **options,
+    )
+
+
+def _arrow_type(text: str) -> pa.DataType:
+    return pa.type_for_alias(text)
+
+
+def _from_pipeline(pipeline: Any, options: dict[str, Any]) -> Scorer:
+    *before, (_, last) = pipeline.steps
+    if len(before) != 1 or not hasattr(before[0][1], "to_transforms"):
+        kinds = ", ".join(type(step).__name__ for _, step in pipeline.steps)
+        raise UnsupportedModel(
+            f"Pipeline of {kinds}: only an mlcore.preprocessing.ColumnTransformer followed by a model is compiled"
+        )
+    ensemble, predicts = _read(last)
+    return _scorer(ensemble, before[0][1].to_transforms().features, True, predicts, options)
+
+
+def _read(model: Any) -> tuple[TreeEnsemble, str]:
+    """The ensemble, and whether the source's `predict` gives labels."""
+    if not hasattr(model, "get_booster"):
+        return models.read(model), "value"
+    missing = getattr(model, "missing", math.nan)
+    if missing is not None and not math.isnan(missing):
+        raise UnsupportedModel(f"missing={missing}: a custom missing value is not imported; use NaN")
+    booster = model.get_booster()
+    best = booster.attributes().get("best_iteration")
+    if best is not None:  # the wrappers stop there by themselves
+        booster = booster[: int(best) + 1]
+    return models.read(booster), "label" if hasattr(model, "predict_proba") else "value"
+
+
+def _scorer(
+    ensemble: TreeEnsemble, features: tuple[Feature, ...], named: bool, predicts: Any, options: dict[str, Any]
+) -> Scorer:
+    return Scorer(
+        model=ensemble, features=features, named=named, predicts=predicts, digest=_digest(ensemble, features), **options
+    )
+
+
+def _digest(ensemble: TreeEnsemble, features: tuple[Feature, ...]) -> str:
+    sink = pa.BufferOutputStream()
+    table = ensemble.to_arrow()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return hashlib.sha256(sink.getvalue().to_pybytes() + repr(features).encode()).hexdigest()

@@ -1,0 +1,107 @@
+"""The manifest of a batch run: which outputs are whole, made by which job from which inputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mlcore.errors import MlcoreError
+from mlcore.profile import Profile
+from mlcore.scoring.stream import Finished, output_error
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One whole output file and the input it came from."""
+
+    source: str
+    source_size: int
+    source_mtime_ns: int
+    rows: int
+    size: int
+
+
+def fingerprint(source: Path) -> tuple[int, int]:
+    """Return an input's size and time of last change, in nanoseconds."""
+    status = source.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+class Manifest:
+    """`manifest.json` of an output folder; every change is one atomic rewrite. Safe to record from many threads."""
+
+    def __init__(self, folder: Path, job: dict[str, Any], entries: dict[str, Entry]) -> None:
+        self.path = folder / "manifest.json"
+        self._folder, self._job, self._entries = folder, job, entries
+        self._lock = threading.Lock()
+
+    @staticmethod
+    def open(folder: Path, *, job: dict[str, Any], resume: bool) -> Manifest:
+        """Return the folder's manifest; an empty one when it belongs to another job or `resume` is off."""
+        entries: dict[str, Entry] = {}
+        try:
+            stored = json.loads((folder / "manifest.json").read_text())
+            if resume and stored["format"] == FORMAT and stored["job"] == job:
+                entries = {name: Entry(**entry) for name, entry in stored["files"].items()}
+        except FileNotFoundError:
+            entries = {}
+        except (KeyError, TypeError, ValueError):  # not ours or damaged: every file is scored again
+            entries = {}
+        return Manifest(folder, job, entries)
+
+    def holds(self, target: Path, source: tuple[int, int]) -> bool:
+        """Return whether `target` is whole and was made from the input as it is now."""
+        entry = self._entries.get(target.stem)
+        if entry is None or (entry.source_size, entry.source_mtime_ns) != source or not target.exists():
+            return False
+        return target.stat().st_size == entry.size and self._read_profile(target) is not False
+
+    def entry(self, target: Path) -> Entry:
+        """Return what is recorded of an output."""
+        return self._entries[target.stem]
+
+    def record(self, target: Path, finished: Finished | None) -> None:
+        """Add a whole output; nothing happens for None."""
+        if finished is None:
+            return
+        size, changed = fingerprint(finished.source)
+        try:
+            if finished.profile is not None:
+                self._profile_path(target).parent.mkdir(exist_ok=True)
+                finished.profile.save(self._profile_path(target))
+            with self._lock:
+                self._entries[target.stem] = Entry(
+                    str(finished.source), size, changed, finished.rows, target.stat().st_size
+                )
+                self._write()
+        except OSError as error:
+            raise output_error(self.path, error) from error
+
+    def profiles(self, targets: list[Path]) -> dict[str, Profile]:
+        """Return the profile of each output's rows, by file stem; empty when the model carries no reference."""
+        found = {target.stem: self._read_profile(target) for target in targets}
+        return {stem: profile for stem, profile in found.items() if isinstance(profile, Profile)}
+
+    def _profile_path(self, target: Path) -> Path:
+        return self._folder / "profiles" / f"{target.stem}.arrow"
+
+    def _read_profile(self, target: Path) -> Profile | bool:
+        """The stored profile, True where the job keeps none, False where it is damaged or gone."""
+        if not self._job["profiled"]:
+            return True
+        try:
+            return Profile.load(self._profile_path(target))
+        except (MlcoreError, OSError):
+            return False
+
+    def _write(self) -> None:
+        files = {name: asdict(entry) for name, entry in sorted(self._entries.items())}
+        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        partial.write_text(json.dumps({"format": FORMAT, "job": self._job, "files": files}, indent=1) + "\n")
+        os.replace(partial, self.path)

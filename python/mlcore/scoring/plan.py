@@ -1,0 +1,165 @@
+"""The plan: a model and its transforms compiled to raw columns, edges, predicates and trees over predicates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from mlcore.errors import SchemaMismatch, UnsupportedModel
+from mlcore.models import TreeEnsemble
+from mlcore.ops.forest import ForestArrays
+from mlcore.preprocessing.features import Feature
+from mlcore.scoring.fold import FoldedColumn, Predicate, Source, Split, fold_categories, fold_numeric
+from mlcore.scoring.line import Array
+
+Kind = Literal["f4", "f8", "i4", "i8", "dictionary"]
+
+
+@dataclass(frozen=True)
+class PlannedColumn:
+    """One raw column of the plan; `folded` says how its values become codes."""
+
+    name: str
+    kind: Kind
+    folded: FoldedColumn
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a backend needs to score rows whose columns have exactly these kinds."""
+
+    columns: tuple[PlannedColumn, ...]
+    forest: ForestArrays
+
+    @property
+    def n_predicates(self) -> int:
+        return len(self.forest.pred_column)
+
+
+def build(
+    model: TreeEnsemble,
+    features: Sequence[Feature],
+    kinds: Mapping[str, Kind],
+    extra_edges: Mapping[str, Array],
+) -> Plan:
+    """Return the plan for raw columns of these kinds; `extra_edges` (a profile's) are coded beside the model's own.
+
+    Raises:
+        UnsupportedModel: the transforms and the model disagree, or a column needs more codes than 16 bits hold.
+        SchemaMismatch: a string column without a category step, or a numeric one with one.
+    """
+    if len(features) != model.n_features:
+        raise UnsupportedModel(f"the transforms give {len(features)} features, the model takes {model.n_features}")
+    splits, split_of_node = _unique_splits(model)
+    columns: list[PlannedColumn] = []
+    table = _PredicateTable()
+    node_pred = np.full(model.n_nodes, -1, np.int32)
+    swapped = np.zeros(model.n_nodes, bool)
+    by_split: dict[int, tuple[int, bool]] = {}
+    for index, name in enumerate(dict.fromkeys(feature.column for feature in features)):
+        mine = [i for i, split in enumerate(splits) if features[split.feature].column == name]
+        sources = _sources(model, features, name)
+        folded = _fold([splits[i] for i in mine], sources, name, kinds[name], extra_edges.get(name))
+        columns.append(PlannedColumn(name, kinds[name], folded))
+        for i, predicate in zip(mine, folded.predicates, strict=True):
+            by_split[i] = (table.add(index, predicate), predicate.inverted)
+    if splits:
+        ids, inverted = (np.array(part) for part in zip(*(by_split[i] for i in range(len(splits))), strict=True))
+        inner = split_of_node >= 0
+        node_pred[inner] = ids[split_of_node[inner]]
+        swapped[inner] = inverted[split_of_node[inner]]
+    forest = ForestArrays(
+        **table.arrays(max((column.folded.n_codes for column in columns), default=1)),
+        tree_start=model.tree_start,
+        node_pred=node_pred,
+        node_left=np.where(swapped, model.right, model.left),
+        node_right=np.where(swapped, model.left, model.right),
+        node_value=model.value,
+        n_codes=np.array([column.folded.n_codes for column in columns], np.int32),
+        base=float(np.float32(model.base_margin)),
+    )
+    return Plan(tuple(columns), forest)
+
+
+def _unique_splits(model: TreeEnsemble) -> tuple[list[Split], Array]:
+    """The distinct questions of all nodes, and each node's question (-1 at a leaf)."""
+    contents = [
+        frozenset(model.set_values[low:high].tolist())
+        for low, high in zip(model.set_start[:-1], model.set_start[1:], strict=True)
+    ]
+    canonical: dict[frozenset[int], int] = {}
+    set_ids = np.array([canonical.setdefault(content, i) for i, content in enumerate(contents)] + [-1], np.int64)
+    inner = np.flatnonzero(model.feature >= 0)
+    sets = set_ids[model.category_set[inner]]  # -1 picks the last entry: no set
+    threshold = np.where(sets >= 0, np.float32(0), model.threshold[inner] + np.float32(0))  # −0 asks what 0 asks
+    rows = np.stack(
+        [model.feature[inner], threshold.view(np.int32), sets, model.default_left[inner]], axis=1
+    ).astype(np.int64)
+    unique, inverse = np.unique(rows, axis=0, return_inverse=True)
+    splits = [
+        Split(int(f), np.array([t], np.int32).view(np.float32)[0], contents[s] if s >= 0 else None, bool(d))
+        for f, t, s, d in unique.tolist()
+    ]
+    split_of_node = np.full(model.n_nodes, -1, np.int64)
+    split_of_node[inner] = inverse.reshape(-1)
+    return splits, split_of_node
+
+
+def _sources(model: TreeEnsemble, features: Sequence[Feature], column: str) -> dict[int, Source]:
+    return {
+        i: Source(feature.steps, model.stored_categories[i])
+        for i, feature in enumerate(features)
+        if feature.column == column
+    }
+
+
+def _fold(
+    splits: list[Split], sources: dict[int, Source], name: str, kind: Kind, extra_edges: Array | None
+) -> FoldedColumn:
+    categorical = any(source.stored_categories is not None or _names_categories(source) for source in sources.values())
+    if kind != "dictionary":
+        if categorical:
+            raise SchemaMismatch(f"column '{name}': the model expects strings, found numbers")
+        return fold_numeric(splits, sources, kind, extra_edges)
+    if not all(source.stored_categories is not None or source.steps for source in sources.values()):
+        raise SchemaMismatch(f"column '{name}': the model expects numbers, found strings")
+    return fold_categories(splits, sources)
+
+
+def _names_categories(source: Source) -> bool:
+    return any(
+        getattr(step, "categories", None) is not None or getattr(step, "category", None) is not None
+        for step in source.steps
+    )
+
+
+class _PredicateTable:
+    """Distinct predicates over codes, numbered as they come."""
+
+    def __init__(self) -> None:
+        self._ids: dict[tuple[int, int, bytes | None, bool], int] = {}
+        self._sets: dict[bytes, Array] = {}
+
+    def add(self, column: int, predicate: Predicate) -> int:
+        members = None if predicate.members is None else np.packbits(predicate.members, bitorder="little")
+        key = None if members is None else members.tobytes()
+        if key is not None and members is not None:
+            self._sets.setdefault(key, members)
+        return self._ids.setdefault((column, predicate.threshold, key, predicate.missing), len(self._ids))
+
+    def arrays(self, most_codes: int) -> dict[str, Any]:
+        words = (most_codes + 63) // 64
+        sets = np.zeros((len(self._sets), words * 8), np.uint8)
+        numbers = {key: i for i, key in enumerate(self._sets)}
+        for i, members in enumerate(self._sets.values()):
+            sets[i, : len(members)] = members
+        return {
+            "pred_column": np.array([key[0] for key in self._ids], np.int32),
+            "pred_code": np.array([key[1] for key in self._ids], np.int32),
+            "pred_set": np.array([-1 if key[2] is None else numbers[key[2]] for key in self._ids], np.int32),
+            "pred_missing": np.array([key[3] for key in self._ids], np.uint8),
+            "sets": sets.view(np.uint64).reshape(len(self._sets), words),
+        }

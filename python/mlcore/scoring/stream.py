@@ -1,0 +1,191 @@
+"""One file on its way through a scorer: row groups are read and scored by any thread, and written in order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mlcore.data.readers import open_parquet
+from mlcore.errors import DataError, OutputError, SchemaMismatch
+from mlcore.profile import Profile
+from mlcore.scoring.inputs import is_text
+from mlcore.scoring.scorer import Scorer
+from mlcore.scoring.tally import Tally
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which columns and rows of an input reach the output, and the score's name there."""
+
+    keep: tuple[str, ...]
+    time: str | None
+    since: date | None
+    until: date | None
+    score_name: str
+
+    def key(self, model: str) -> dict[str, Any]:
+        """Return what identifies a job: outputs of equal keys are interchangeable."""
+        plain = {name: _plain(value) for name, value in asdict(self).items()}
+        return {"model": model, **plain, "keep": list(self.keep)}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A scored row group."""
+
+    table: pa.Table
+    tally: Tally | None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A file that is whole under its own name."""
+
+    source: Path
+    rows: int
+    profile: Profile | None
+
+
+class FileJob:
+    """Scores `source` into `target`; `write` keeps the order whoever scored."""
+
+    def __init__(self, scorer: Scorer, source: Path, target: Path, selection: Selection) -> None:
+        self.scorer = replace(scorer, threads=1)  # row groups run side by side, so each takes one thread
+        self.source, self.target, self.selection = source, target, selection
+        self._partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        self._lock = threading.Lock()
+        self._ready: dict[int, Part] = {}
+        self._next = self._groups = self._rows = 0
+        self._writing = self._finished = False
+        self._writer: pq.ParquetWriter | None = None
+        self._tally = scorer.tally()
+
+    def open(self) -> int:
+        """Return the number of row groups, after checking that the file has rows and every column asked for.
+
+        Raises:
+            DataError, SchemaMismatch: it has not.
+        """
+        with open_parquet(self.source) as parquet:
+            self._metadata, schema = parquet.metadata, parquet.schema_arrow
+        if self._metadata.num_rows == 0:
+            raise DataError(f"{self.source} has zero rows: nothing to score")
+        time = [self.selection.time] if self.selection.time and (self.selection.since or self.selection.until) else []
+        self._columns = list(dict.fromkeys([*self.scorer.columns, *self.selection.keep, *time]))
+        for name in self._columns:
+            if name not in schema.names:
+                raise SchemaMismatch(f"{self.source}: column '{name}' is missing; found: {', '.join(schema.names[:40])}")
+        self._texts = [name for name in self._columns if is_text(schema.field(name).type)]
+        self._groups = int(self._metadata.num_row_groups)
+        return self._groups
+
+    def score(self, group: int) -> Part:
+        """Return one row group, scored and counted."""
+        table = self._rows_of(group)
+        tally = self.scorer.tally()
+        try:
+            margins = [
+                self.scorer.score_block(block, tally)
+                for block in self.scorer.blocks_of(table.select(list(self.scorer.columns)))
+            ]
+        except SchemaMismatch as error:
+            raise SchemaMismatch(f"{self.source}, row group {group}: {error}") from error
+        scores = self.scorer.link(np.concatenate([*margins, np.zeros(0, np.float32)]))
+        if tally is not None:
+            tally.take_scores(scores, self.scorer.backend)
+        kept = table.select(list(self.selection.keep))
+        return Part(kept.append_column(self.selection.score_name, pa.array(scores)), tally)
+
+    def _rows_of(self, group: int) -> pa.Table:
+        try:
+            with pq.ParquetFile(self.source, metadata=self._metadata, read_dictionary=self._texts, memory_map=True) as parquet:
+                table = parquet.read_row_group(group, columns=self._columns, use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{self.source}, row group {group}: cannot be read ({error}); is the file damaged?") from error
+        return _between(table, self.selection)
+
+    def write(self, group: int, part: Part) -> Iterator[int]:
+        """Hand in a scored row group; write those whose turn has come and yield the rows of each.
+
+        One thread writes at a time; another leaves its part for it and goes on scoring.
+        """
+        with self._lock:
+            self._ready[group] = part
+            if self._writing:
+                return
+            self._writing = True
+        while True:
+            with self._lock:
+                if self._next not in self._ready:
+                    self._writing = False
+                    return
+                due = self._ready.pop(self._next)
+            self._append(due)
+            self._next += 1
+            yield due.table.num_rows
+
+    def _append(self, part: Part) -> None:
+        try:
+            if self._writer is None:
+                self.target.parent.mkdir(parents=True, exist_ok=True)
+                self._writer = pq.ParquetWriter(self._partial, part.table.schema)
+            self._writer.write_table(part.table)
+        except OSError as error:
+            raise output_error(self.target, error) from error
+        self._rows += part.table.num_rows
+        if self._tally is not None and part.tally is not None:
+            self._tally.add(part.tally)
+
+    def finish(self) -> Finished | None:
+        """Give the output its name once every row group is written; None before that, and after the first time."""
+        with self._lock:
+            if self._finished or self._next < self._groups or self._writing:
+                return None
+            self._finished = True
+        assert self._writer is not None
+        try:
+            self._writer.close()
+            os.replace(self._partial, self.target)
+        except OSError as error:
+            raise output_error(self.target, error) from error
+        return Finished(self.source, self._rows, None if self._tally is None else self._tally.profile())
+
+    def discard(self) -> None:
+        """Remove what an unfinished job wrote."""
+        if not self._finished and self._writer is not None:
+            with contextlib.suppress(OSError):  # a full disk fails again on close; the file goes away next
+                self._writer.close()
+        self._partial.unlink(missing_ok=True)
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """Return the error that says why `path` could not be written and what to do."""
+    return OutputError(
+        f"cannot write {path}: {error.strerror or error}; files completed before are kept, "
+        "run the same command again to continue"
+    )
+
+
+def _between(table: pa.Table, selection: Selection) -> pa.Table:
+    """The rows whose time lies in [since, until)."""
+    bounds: Sequence[tuple[Any, date | None]] = ((pc.greater_equal, selection.since), (pc.less, selection.until))
+    for compare, bound in bounds:
+        if selection.time and bound is not None:
+            column = table[selection.time]
+            table = table.filter(compare(column, pa.scalar(bound).cast(column.type)))
+    return table
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value

@@ -1,0 +1,91 @@
+"""Tally: what passes through a scorer, counted per column, ready to become the Profile of those rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlcore import ops
+from mlcore.backend import Backend
+from mlcore.profile import CategoricalColumn, NumericColumn, Profile
+from mlcore.scoring.line import Array
+from mlcore.scoring.plan import Plan
+
+PREDICTION = "prediction"
+
+
+class Tally:
+    """Counts of scored rows over a reference profile's edges and categories; tallies of parts add up exactly."""
+
+    def __init__(self, reference: Profile) -> None:
+        self.reference = reference
+        self.rows = 0
+        self.counts: dict[str, Array] = {}
+
+    def slots(self, plan: Plan, dictionary_sizes: Mapping[str, int]) -> list[Array | None]:
+        """Return zeroed counts for the backend to add to, one a planned column; None where nothing is watched."""
+        return [
+            None if column.name not in self.reference.columns
+            else np.zeros(dictionary_sizes.get(column.name, column.folded.n_codes) + 1, np.int64)
+            for column in plan.columns
+        ]  # fmt: skip
+
+    def take(self, plan: Plan, slots: list[Array | None], dictionaries: Mapping[str, pa.Array], rows: int) -> None:
+        """Fold what the backend counted, code by code, into the reference's bins and categories."""
+        self.rows += rows
+        for column, counts in zip(plan.columns, slots, strict=True):
+            if counts is None:
+                continue
+            watched = self.reference.columns[column.name]
+            if isinstance(watched, CategoricalColumn):
+                self._add(column.name, by_category(watched.categories, dictionaries[column.name], counts))
+            else:
+                assert column.folded.edges is not None
+                self._add(column.name, by_bin(watched.edges, column.folded.edges, counts))
+
+    def take_scores(self, scores: Array, backend: Backend) -> None:
+        """Count scores over the reference's prediction edges, when it watches them."""
+        watched = self.reference.columns.get(PREDICTION)
+        if not isinstance(watched, NumericColumn):
+            return
+        edges = watched.edges.astype(np.float32)
+        codes = np.empty(len(scores), np.uint8 if len(edges) < 256 else np.uint16)
+        missing = np.empty((len(scores) + 63) // 64, np.uint64)
+        counts = np.zeros(len(edges) + 2, np.int64)
+        ops.bin(scores, None, 0, edges, codes, missing, backend=backend)
+        ops.tally(codes, missing, counts, backend=backend)
+        self._add(PREDICTION, counts)
+
+    def add(self, other: Tally) -> None:
+        """Add the counts of other rows to these."""
+        self.rows += other.rows
+        for name, counts in other.counts.items():
+            self._add(name, counts)
+
+    def profile(self) -> Profile:
+        """Return the rows seen so far as a Profile with the reference's edges and categories."""
+        return Profile.from_tallies(self.reference, self.counts)
+
+    def _add(self, name: str, counts: Array) -> None:
+        self.counts[name] = self.counts[name] + counts if name in self.counts else counts
+
+
+def by_bin(coarse: Array, fine: Array, counts: Array) -> Array:
+    """Return counts over `coarse` edges, all of them among `fine`; the last slot, missing rows, stays last."""
+    at = np.searchsorted(fine, coarse)
+    starts = np.concatenate([[0], at + 1])
+    bins: Array = np.add.reduceat(counts[:-1], starts)
+    return np.append(bins, counts[-1])
+
+
+def by_category(categories: tuple[str, ...], dictionary: pa.Array, counts: Array) -> Array:
+    """Return counts by category, then unseen, then missing, from counts by index of a batch's own dictionary."""
+    result: Any = np.zeros(len(categories) + 2, np.int64)
+    position = pc.index_in(dictionary, value_set=pa.array(categories, dictionary.type))
+    np.add.at(result, pc.fill_null(position, len(categories)).to_numpy(zero_copy_only=False), counts[:-1])
+    result[-1] = counts[-1]
+    return np.asarray(result)
