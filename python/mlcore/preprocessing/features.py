@@ -1,4 +1,4 @@
-"""Transforms: fitted features in a neutral form, from raw Arrow columns to the float32 matrix that a model reads."""
+"""Transforms: fitted features in a neutral form, from raw Arrow columns to a model's float32 matrix."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True)
 class Feature:
-    """One model input: a raw column and the steps that lead from it to the number; a category step comes first."""
+    """One model input: a raw column and the steps from it to the number; a category step comes first."""
 
     name: str
     column: str
@@ -80,7 +80,7 @@ class Transforms:
         return tuple(feature.name for feature in self.features)
 
     def apply(self, batch: pa.RecordBatch | pa.Table, *, backend: Backend | None = None) -> Array:
-        """Return the features as float32, shape (rows, features), C order; missing is NaN unless a step fills it.
+        """Return the features as float32, (rows, features) in C order; missing is NaN unless a step fills it.
 
         Each raw column is decoded once; of a string column only the dictionary is translated, never the rows.
 
@@ -145,8 +145,8 @@ def check_kind(features: Sequence[Feature], *, strings: bool) -> None:
         first = feature.steps[0] if feature.steps else None
         if strings and not isinstance(first, Lookup | Indicator):
             raise SchemaMismatch(
-                f"column '{feature.column}' holds strings and feature '{feature.name}' has no step that turns them "
-                "into numbers; add one-hot, ordinal or target"
+                f"column '{feature.column}' holds strings and feature '{feature.name}' has no step that turns them"
+                " into numbers; add one-hot, ordinal or target"
             )
         if not strings and takes_categories(feature.steps):
             raise SchemaMismatch(
@@ -178,4 +178,5 @@ def missing_rows(raw: Column) -> Array | None:
     if raw.validity is None:
         return None
     bits = np.unpackbits(np.asarray(raw.validity), bitorder="little")
-    return bits[raw.offset : raw.offset + len(raw.values)] == 0
+    missing: Array = bits[raw.offset : raw.offset + len(raw.values)] == 0
+    return missing

@@ -1,4 +1,4 @@
-"""Steps as JSON: every float comes back to the last bit; NaN and infinities, which JSON lacks, are strings."""
+"""Steps as JSON: floats come back to the last bit; NaN and infinities, which JSON lacks, are strings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlcore.preprocessing.steps import Affine, Clip, Fill, Indicator, Lookup, St
 
 
 def step_to_json(step: Step) -> dict[str, Any]:
-    """Return {"step": its name, …its fields}, with finite floats as JSON numbers (their shortest exact digits)."""
+    """Return {"step": its name, …its fields}; finite floats as their shortest exact digits."""
     fields = {name: _write(value) for name, value in vars(step).items()}
     return {"step": type(step).__name__.lower(), **fields}
 

@@ -1,7 +1,7 @@
-"""Steps: what a fitted transform does to one raw value, said so plainly that it can be folded into edges and tables.
+"""Steps: what a fitted transform does to one raw value, so plain that it folds into edges and tables.
 
-`evaluate` and `evaluate_categories` define the casts: without steps a number is narrowed to float32 directly; with
-steps it is widened to float64, every step runs in float64, and only the result is narrowed.
+`evaluate` and `evaluate_categories` define the casts: without steps a number is narrowed to float32 directly;
+with steps it is widened to float64, every step runs in float64, and only the result is narrowed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Lookup:
-    """Give each category its number: `table[i]` for `categories[i]`, `unknown` for any other, `missing` for null."""
+    """Give each category its number: `table[i]` for `categories[i]`, else `unknown`, or `missing` for null."""
 
     categories: tuple[str, ...]
     table: tuple[float, ...]
@@ -94,7 +94,7 @@ def evaluate(steps: Sequence[Step], values: Array) -> F4:
     with np.errstate(over="ignore", invalid="ignore"):
         if not steps:
             return values.astype(np.float32)
-        return _numbers(steps, values.astype(np.float64)).astype(np.float32)
+        return numbers(steps, values.astype(np.float64)).astype(np.float32)
 
 
 def evaluate_categories(
@@ -107,20 +107,21 @@ def evaluate_categories(
     if not steps or not isinstance(steps[0], Lookup | Indicator):
         raise UsageError("strings need a step that turns them into numbers first: one-hot, ordinal or target")
     with np.errstate(over="ignore", invalid="ignore"):
-        found = _numbers(steps[1:], _category_numbers(steps[0], categories)).astype(np.float32)
+        found = numbers(steps[1:], category_numbers(steps[0], categories)).astype(np.float32)
     return found[:-2], found[-2], found[-1]
 
 
-def _category_numbers(step: Lookup | Indicator, categories: Sequence[str]) -> Array:
-    """One number a category, then the unknown one's, then the missing one's."""
+def category_numbers(step: Lookup | Indicator, categories: Sequence[str]) -> Array:
+    """Return the float64 number of each category, then of an unknown one, then of a missing value."""
     if isinstance(step, Indicator):
         equal = [float(name == step.category) for name in categories]
         return np.array([*equal, 0.0, float(step.category is None)])
-    numbers = dict(zip(step.categories, step.table, strict=True))
-    return np.array([*(numbers.get(name, step.unknown) for name in categories), step.unknown, step.missing])
+    known = dict(zip(step.categories, step.table, strict=True))
+    return np.array([*(known.get(name, step.unknown) for name in categories), step.unknown, step.missing])
 
 
-def _numbers(steps: Sequence[Step], x: Array) -> Array:
+def numbers(steps: Sequence[Step], x: Array) -> Array:
+    """Return float64 `x` after the steps, before it is narrowed."""
     for position, step in enumerate(steps):
         match step:
             case Fill(value):
