@@ -1,0 +1,1 @@
+"""Runs, model versions and decisions: what was done, by whom, and which version serves."""
