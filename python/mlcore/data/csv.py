@@ -1,0 +1,93 @@
+"""Strict CSV: typed by its values, plain, gzipped or zipped; a row that does not fit is named."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from mlcore.data.types import type_named
+from mlcore.errors import DataError
+
+# What the files of R, pandas, SQL exports and spreadsheets write for a missing value; an empty field is one too.
+NULLS: Final = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+_TIMESTAMPS: Final = (pacsv.ISO8601, "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_csv(path: Path, types: Mapping[str, str]) -> pa.Table:
+    """Return a CSV file as a table; `types` forces columns, the others take the type that all their values fit.
+
+    Integers with missing values stay integers.
+
+    Raises:
+        DataError: the file is empty, unreadable, ragged, or a value is not of its column's type; the message says where.
+    """
+    ragged: list[Any] = []
+
+    def on_invalid(row: Any) -> str:
+        ragged.append(row)
+        return "error"
+
+    try:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path} is empty")
+        return pacsv.read_csv(
+            _open(path),
+            parse_options=pacsv.ParseOptions(invalid_row_handler=on_invalid, newlines_in_values=True),
+            convert_options=pacsv.ConvertOptions(
+                column_types={name: type_named(text) for name, text in types.items()},
+                null_values=list(NULLS),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                timestamp_parsers=list(_TIMESTAMPS),
+            ),
+        )
+    except pa.ArrowException as error:
+        raise DataError(_explain(path, ragged, str(error))) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise DataError(f"{path} is not a whole archive: {error}") from error
+
+
+def _open(path: Path) -> Any:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            members = archive.namelist()
+            if len(members) != 1:
+                raise DataError(f"{path} holds {len(members)} files; one CSV is expected")
+            return io.BytesIO(archive.read(members[0]))
+    return str(path)  # pyarrow takes .gz by its name
+
+
+def _explain(path: Path, ragged: list[Any], message: str) -> str:
+    if ragged:
+        row = ragged[0]
+        line = _line_of(path, row.text) if row.number is None else row.number
+        where = f"row {line}" if line is not None else "a row"
+        text = row.text if len(row.text) <= 80 else row.text[:77] + "..."
+        return (
+            f"{path}, {where}: expected {row.expected_columns} columns, found {row.actual_columns}: {text!r}; "
+            "mend the file, or quote the fields that hold a comma"
+        )
+    column = re.search(r"column #(\d+):? ?(.*)", message)
+    return f"{path}: {message}" if column is None else f"{path}, column {column.group(2) or column.group(1)}"
+
+
+def _line_of(path: Path, text: str) -> int | None:
+    """The line a ragged row stands on: the reader knows it only when it works on one thread."""
+    source = _open(path)
+    lines = source if isinstance(source, io.BytesIO) else None
+    if lines is None and path.suffix != ".gz":
+        lines = io.BytesIO(path.read_bytes())
+    wanted = text.encode()
+    for number, line in enumerate(lines or (), start=1):
+        if line.rstrip(b"\r\n") == wanted:
+            return number
+    return None

@@ -1,0 +1,1 @@
+"""Projects: mlcore.toml, its steps, and what `mlcore run` does with them."""
