@@ -46,8 +46,8 @@ def ingest(
     table = _read(inputs, _forced(overrides))
     if table.num_rows == 0:
         raise DataError(f"{inputs[0]}{' and others' if len(inputs) > 1 else ''}: zero rows, only column names")
+    table = table.cast(pa.schema([field.with_type(_stored(field.type)) for field in table.schema]))
     schema = Schema.infer(table.schema, overrides)
-    table = table.cast(schema.arrow())
     written = []
     for name, part in _partitions(table, time, partition):
         path = output / f"{name}.parquet"
@@ -59,6 +59,13 @@ def ingest(
     for stale in set(output.glob("*.parquet")) - set(written):
         stale.unlink()
     return schema, sorted(written)
+
+
+def _stored(type_: pa.DataType) -> pa.DataType:
+    """The type as Parquet gives it back: plain strings, and no whole seconds, which it does not know."""
+    if pa.types.is_timestamp(type_) and type_.unit == "s":
+        return pa.timestamp("ms", type_.tz)
+    return pa.float64() if pa.types.is_null(type_) else plain(type_)
 
 
 def _forced(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -50,6 +50,9 @@ def joined() -> pa.Table:
         unit="s",
     )
     flights = flights.append_column("weekday", pc.day_of_week(day, count_from_zero=False))
+    hours = pc.multiply(flights["hour"], 3600).cast(pa.duration("s"))  # New York's clock, as the schedule has it
+    at = flights.schema.get_field_index("time_hour")
+    flights = flights.set_column(at, "time_hour", pc.add(day, hours))
     plane = pc.index_in(flights["tailnum"], value_set=planes["tailnum"].combine_chunks())
     for source, name in PLANE.items():
         flights = flights.append_column(name, planes[source].take(plane))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlcore.data.tables import Column, column, numpy_columns, to_table
+from mlcore.data.types import is_text
 from mlcore.errors import DataError, SchemaMismatch
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan
@@ -93,13 +94,6 @@ def _as_type(values: pa.ChunkedArray, wanted: pa.DataType, name: str) -> pa.Chun
         return values.cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SchemaMismatch(f"column '{name}': expected {wanted}, found {found} that does not fit it: {error}") from error
-
-
-def is_text(type_: pa.DataType) -> bool:
-    """Return whether values of this Arrow type are strings, dictionary-encoded ones included."""
-    if pa.types.is_dictionary(type_):
-        type_ = type_.value_type
-    return pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_)
 
 
 def kernel_columns(plan: Plan, block: Block) -> list[tuple[Array, Array | None, int, Array]]:

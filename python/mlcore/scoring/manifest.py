@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from mlcore.data.files import output_error, write_atomically
 from mlcore.errors import MlcoreError
 from mlcore.profile import Profile
-from mlcore.scoring.stream import Finished, output_error
+from mlcore.scoring.stream import Finished
 
 FORMAT: Final = 1
 
@@ -102,6 +102,4 @@ class Manifest:
 
     def _write(self) -> None:
         files = {name: asdict(entry) for name, entry in sorted(self._entries.items())}
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps({"format": FORMAT, "job": self._job, "files": files}, indent=1) + "\n")
-        os.replace(partial, self.path)
+        write_atomically(self.path, json.dumps({"format": FORMAT, "job": self._job, "files": files}, indent=1) + "\n")

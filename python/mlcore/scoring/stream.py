@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mlcore.data.readers import open_parquet
+from mlcore.data.files import output_error
+from mlcore.data.readers import check_columns, open_parquet, read_group
 from mlcore.errors import DataError, OutputError, SchemaMismatch
 from mlcore.profile import Profile
-from mlcore.scoring.inputs import is_text
 from mlcore.scoring.scorer import Scorer
 from mlcore.scoring.tally import Tally
 
@@ -78,16 +78,13 @@ class FileJob:
             DataError, SchemaMismatch: it has not.
         """
         with open_parquet(self.source) as parquet:
-            self._metadata, schema = parquet.metadata, parquet.schema_arrow
-        if self._metadata.num_rows == 0:
+            metadata, schema = parquet.metadata, parquet.schema_arrow
+        if metadata.num_rows == 0:
             raise DataError(f"{self.source} has zero rows: nothing to score")
         time = [self.selection.time] if self.selection.time and (self.selection.since or self.selection.until) else []
         self._columns = list(dict.fromkeys([*self.scorer.columns, *self.selection.keep, *time]))
-        for name in self._columns:
-            if name not in schema.names:
-                raise SchemaMismatch(f"{self.source}: column '{name}' is missing; found: {', '.join(schema.names[:40])}")
-        self._texts = [name for name in self._columns if is_text(schema.field(name).type)]
-        self._groups = int(self._metadata.num_row_groups)
+        check_columns(self.source, schema, self._columns)
+        self._groups = int(metadata.num_row_groups)
         return self._groups
 
     def score(self, group: int) -> Part:
@@ -108,11 +105,8 @@ class FileJob:
         return Part(kept.append_column(self.selection.score_name, pa.array(scores)), tally)
 
     def _rows_of(self, group: int) -> pa.Table:
-        try:
-            with pq.ParquetFile(self.source, metadata=self._metadata, read_dictionary=self._texts, memory_map=True) as parquet:
-                table = parquet.read_row_group(group, columns=self._columns, use_threads=False)
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{self.source}, row group {group}: cannot be read ({error}); is the file damaged?") from error
+        with open_parquet(self.source) as parquet:
+            table = read_group(parquet, self.source, group, self._columns)
         return _between(table, self.selection)
 
     def write(self, group: int, part: Part) -> Iterator[int]:
@@ -167,14 +161,6 @@ class FileJob:
             with contextlib.suppress(OSError):  # a full disk fails again on close; the file goes away next
                 self._writer.close()
         self._partial.unlink(missing_ok=True)
-
-
-def output_error(path: Path, error: OSError) -> OutputError:
-    """Return the error that says why `path` could not be written and what to do."""
-    return OutputError(
-        f"cannot write {path}: {error.strerror or error}; files completed before are kept, "
-        "run the same command again to continue"
-    )
 
 
 def _between(table: pa.Table, selection: Selection) -> pa.Table:

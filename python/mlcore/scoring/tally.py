@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mlcore import ops
 from mlcore.backend import Backend
-from mlcore.profile import CategoricalColumn, NumericColumn, Profile
+from mlcore.profile import CategoricalColumn, NumericColumn, Profile, by_category
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Plan
 
@@ -80,12 +78,3 @@ def by_bin(coarse: Array, fine: Array, counts: Array) -> Array:
     starts = np.concatenate([[0], at + 1])
     bins: Array = np.add.reduceat(counts[:-1], starts)
     return np.append(bins, counts[-1])
-
-
-def by_category(categories: tuple[str, ...], dictionary: pa.Array, counts: Array) -> Array:
-    """Return counts by category, then unseen, then missing, from counts by index of a batch's own dictionary."""
-    result: Any = np.zeros(len(categories) + 2, np.int64)
-    position = pc.index_in(dictionary, value_set=pa.array(categories, dictionary.type))
-    np.add.at(result, pc.fill_null(position, len(categories)).to_numpy(zero_copy_only=False), counts[:-1])
-    result[-1] = counts[-1]
-    return np.asarray(result)
