@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pytest
-
 from mlcore.errors import ModelFormatError, UsageError
 from mlcore.preprocessing.features import (
     Affine,

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from mlcore.errors import DataError, SchemaMismatch
-from mlcore.preprocessing.features import missing_rows
+from mlcore.preprocessing.features import missing_rows, string_rows
 from mlcore.preprocessing.specs import (
     Impute,
     Limit,
@@ -30,6 +30,7 @@ from mlcore.preprocessing.steps import (
     Lookup,
     Step,
     category_numbers,
+    fill_missing,
     numbers,
 )
 
@@ -138,14 +139,12 @@ def _refuse_infinite(chain: Chain, values: Array, what: str) -> None:
 
 def string_codes(chain: Chain, raw: Any) -> tuple[list[str], Array]:
     """Return a batch's categories and each row's place in them; missing rows get their number."""
-    names = raw.dictionary.to_pylist()
-    missing = missing_rows(raw)
+    names, codes = string_rows(raw)
+    if chain.fill is None:
+        return names, codes
     blank = len(names)
-    if chain.fill is not None:
-        names = [*names, chain.fill] if chain.fill not in names else names
-        blank = names.index(chain.fill)
-    codes = raw.values if missing is None else np.where(missing, blank, raw.values)
-    return names, codes
+    names = names if chain.fill in names else [*names, chain.fill]
+    return names, np.where(codes == blank, names.index(chain.fill), codes)
 
 
 def current_numbers(chain: Chain, raw: Any, fold: Array) -> Array:
@@ -156,16 +155,16 @@ def current_numbers(chain: Chain, raw: Any, fold: Array) -> Array:
 
 
 def _numbers_of(steps: tuple[Step, ...], raw: Any) -> Array:
-    missing = missing_rows(raw)
     if raw.dictionary is None:
+        missing = missing_rows(raw)
         values = raw.values.astype(np.float64)
         if missing is not None:
             values[missing] = np.nan
         return numbers(steps, values)
     first = steps[0]
     assert isinstance(first, Lookup | Indicator)
-    table = np.delete(category_numbers(first, raw.dictionary.to_pylist()), -2)
-    codes = raw.values if missing is None else np.where(missing, len(table) - 1, raw.values)
+    names, codes = string_rows(raw)
+    table = np.delete(category_numbers(first, names), -2)
     return numbers(steps[1:], table[codes])
 
 
@@ -202,7 +201,7 @@ def _append(chain: Chain, step: Step, rest: tuple[StepSpec, ...]) -> Chain:
     return replace(chain, outputs=outputs, by_fold=by_fold, waiting=rest)
 
 
-def _lookup(chain: Chain, step: Lookup, rest: tuple[StepSpec, ...]) -> Chain:
+def _lookup(chain: Chain, step: Lookup | Indicator, rest: tuple[StepSpec, ...]) -> Chain:
     return replace(chain, outputs=(("", (step,)),), waiting=rest)
 
 
@@ -219,35 +218,19 @@ def _most_frequent(chain: Chain, cells: Cells) -> str:
 
 
 def _one_hot(chain: Chain, cells: Cells) -> tuple[tuple[str, tuple[Step, ...]], ...]:
-    outputs: list[tuple[str, tuple[Step, ...]]] = [
-        (f"_{name}", (_is_category(name, missing=name == chain.fill),)) for name in cells.categories
-    ]
-    if cells.rows[-1]:
-        outputs.append(("_nan", (Indicator(None),)))
-    return tuple(outputs)
+    names: list[str | None] = [*cells.categories, *([None] if cells.rows[-1] else [])]
+    return tuple(
+        ("_nan" if name is None else f"_{name}", (fill_missing(Indicator(name), chain.fill),))
+        for name in names
+    )
 
 
-def _is_category(name: str, *, missing: bool) -> Step:
-    return Lookup((name,), (1.0,), 0.0, 1.0) if missing else Indicator(name)
-
-
-def _ordinal(chain: Chain, cells: Cells) -> Lookup:
+def _ordinal(chain: Chain, cells: Cells) -> Lookup | Indicator:
     table = tuple(float(i) for i in range(len(cells.categories)))
-    return Lookup(cells.categories, table, math.nan, _for_missing(chain, cells.categories, table, math.nan))
+    return fill_missing(Lookup(cells.categories, table, math.nan, math.nan), chain.fill)
 
 
-def _target(chain: Chain, cells: Cells, smooth: float | str, fold: int | None) -> Lookup:
+def _target(chain: Chain, cells: Cells, smooth: float | str, fold: int | None) -> Lookup | Indicator:
     means, mean = target_means(*cells.without(fold), smooth)
-    table = tuple(means[:-1].tolist())
     missing = float(means[-1]) if cells.rows[-1] else mean
-    return Lookup(cells.categories, table, mean, _for_missing(chain, cells.categories, table, missing))
-
-
-def _for_missing(
-    chain: Chain, categories: tuple[str, ...], table: tuple[float, ...], otherwise: float
-) -> float:
-    if chain.fill is None:
-        return otherwise
-    if chain.fill in categories:
-        return table[categories.index(chain.fill)]
-    return otherwise  # a constant that no training row needed is unknown, as scikit-learn's encoders have it
+    return fill_missing(Lookup(cells.categories, tuple(means[:-1].tolist()), mean, missing), chain.fill)

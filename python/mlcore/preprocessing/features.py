@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
+from mlcore.data.tables import Column, column
 from mlcore.errors import ModelFormatError, SchemaMismatch, UsageError
 from mlcore.preprocessing.stepjson import step_from_json, step_to_json
 from mlcore.preprocessing.steps import (
@@ -26,7 +27,6 @@ from mlcore.preprocessing.steps import (
 
 if TYPE_CHECKING:
     from mlcore.backend import Backend
-    from mlcore.data.tables import Column
 
 __all__ = [
     "Affine",
@@ -96,8 +96,6 @@ class Transforms:
         return out
 
     def _write(self, batch: pa.RecordBatch, out: Array, backend: Backend | None) -> None:
-        from mlcore.data.tables import column
-
         for name in self.columns:
             places = [i for i, feature in enumerate(self.features) if feature.column == name]
             features = [self.features[i] for i in places]
@@ -156,13 +154,11 @@ def check_kind(features: Sequence[Feature], *, strings: bool) -> None:
 
 def _from_strings(features: Sequence[Feature], raw: Column) -> Array:
     """One row of numbers a dictionary entry, and a last one for missing; rows only pick theirs."""
-    assert raw.dictionary is not None
-    names = raw.dictionary.to_pylist()
+    names, codes = string_rows(raw)
     table = np.empty((len(names) + 1, len(features)), np.float32)
     for j, feature in enumerate(features):
         table[:-1, j], _, table[-1, j] = evaluate_categories(feature.steps, names)
-    missing = missing_rows(raw)
-    return table[raw.values if missing is None else np.where(missing, len(names), raw.values)]
+    return table[codes]
 
 
 def _from_numbers(steps: Sequence[Step], raw: Column, backend: Backend | None) -> Array:
@@ -171,6 +167,17 @@ def _from_numbers(steps: Sequence[Step], raw: Column, backend: Backend | None) -
     if missing is not None:
         found[missing] = evaluate(steps, np.array([np.nan]))[0]
     return found
+
+
+def string_rows(raw: Column) -> tuple[list[str], Array]:
+    """Return the distinct strings of a column's dictionary and each row's place in them; missing is one past."""
+    assert raw.dictionary is not None
+    entries = raw.dictionary.to_pylist()
+    place: dict[str, int] = {}
+    places = [place.setdefault(entry, len(place)) for entry in entries]
+    codes = raw.values if len(place) == len(entries) else np.array(places, np.int32)[raw.values]
+    missing = missing_rows(raw)
+    return list(place), codes if missing is None else np.where(missing, len(place), codes)
 
 
 def missing_rows(raw: Column) -> Array | None:

@@ -163,7 +163,8 @@ class Cells:
     @property
     def rows(self) -> Array:
         """Rows of each category, missing last; int64."""
-        return self.count.sum(axis=1).astype(np.int64)
+        total: Array = self.count.sum(axis=1)
+        return total.astype(np.int64)
 
     def without(self, fold: int | None) -> tuple[Array, Array, Array]:
         """Return count, total and m2 of each category over all folds but one (None: over all)."""
@@ -184,21 +185,32 @@ def _merge_moments(
     return count, a[1] + b[1], a[2] + b[2] + delta * delta * both
 
 
-def target_means(count: Array, total: Array, m2: Array, smooth: float | str) -> tuple[Array, float]:
+def target_means(
+    count: Array,
+    total: Array,
+    m2: Array,
+    smooth: float | str,
+    *,
+    mean: float | None = None,
+    variance: float | None = None,
+) -> tuple[Array, float]:
     """Return the smoothed target mean of each category, and the mean of all rows.
 
     `smooth=m`: (total + m·mean) / (count + m). "auto" (empirical Bayes): λ·own + (1 − λ)·mean with
-    λ = σ²·count / (σ²·count + m2 / count), σ² the variance of the target over all rows (Micci-Barreca 2001).
+    λ = σ²·count / (σ²·count + m2 / count), σ² the variance of the target (Micci-Barreca 2001). `mean` and
+    `variance` are those of the rows that are counted, unless given.
     """
     rows = count.sum()
-    mean = float(total.sum() / rows) if rows else math.nan
+    if mean is None:
+        mean = float(total.sum() / rows) if rows else math.nan
     if not isinstance(smooth, str):
         weight = count + smooth
         smoothed = total + smooth * mean
         means: Array = np.divide(smoothed, weight, out=np.full_like(weight, mean), where=weight > 0)
         return means, mean
     own = total / np.maximum(count, 1)
-    variance = float((m2 + count * (own - mean) ** 2).sum() / rows) if rows else math.nan
+    if variance is None:
+        variance = float((m2 + count * (own - mean) ** 2).sum() / rows) if rows else math.nan
     weight = variance * count
     spread = weight + m2 / np.maximum(count, 1)
     share = np.divide(weight, spread, out=np.zeros_like(weight), where=(count > 0) & (spread > 0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,18 @@ class Indicator:
 
 Step = Fill | Affine | Clip | Lookup | Indicator
 NumberStep = Fill | Affine | Clip
+
+
+def fill_missing(step: Lookup | Indicator, category: str | None) -> Lookup | Indicator:
+    """Return the step with missing treated as `category`; None leaves the step as it is."""
+    if category is None:
+        return step
+    if isinstance(step, Lookup):
+        known = dict(zip(step.categories, step.table, strict=True))
+        return replace(step, missing=known.get(category, step.unknown))
+    if step.category is None:
+        return Lookup((), (), 0.0, 0.0)
+    return Lookup((category,), (1.0,), 0.0, 1.0) if step.category == category else step
 
 
 def takes_categories(steps: Sequence[Step]) -> bool:

@@ -1,0 +1,84 @@
+"""Lowering: a fitted estimator, said as the steps of neutral features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from mlcore.errors import UnsupportedModel
+from mlcore.preprocessing.features import Feature, Transforms
+from mlcore.preprocessing.inputs import raw_names
+from mlcore.preprocessing.steps import Array, Indicator, Lookup, Step, fill_missing
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A raw column and the steps so far; `fill` stands for missing strings until a category step comes."""
+
+    column: str
+    steps: tuple[Step, ...] = ()
+    fill: str | None = None
+
+    def then(self, step: Step) -> Draft:
+        """Return the draft with one more number step."""
+        return replace(self, steps=(*self.steps, step))
+
+    def coded(self, step: Lookup | Indicator) -> Draft:
+        """Return the draft with its category step.
+
+        Raises:
+            UnsupportedModel: the values are numbers by now.
+
+        """
+        if self.steps:
+            raise UnsupportedModel(
+                f"column '{self.column}': encoding categories of a transformed number is not lowered"
+            )
+        return Draft(self.column, (fill_missing(step, self.fill),))
+
+
+class Transformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """An estimator whose fitted state lowers to steps."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def lower(self, drafts: Sequence[Draft]) -> list[Draft]:
+        """Return one draft an output, from one draft an input."""
+        raise NotImplementedError
+
+    def to_transforms(self) -> Transforms:
+        """Return the fitted estimator as neutral features named by `get_feature_names_out`.
+
+        Raises:
+            UnsupportedModel: something in it has no neutral form; named in the message.
+
+        """
+        check_is_fitted(self)
+        drafts = self.lower([Draft(name) for name in raw_names(self)])
+        return to_transforms(drafts, self.get_feature_names_out())
+
+
+def to_transforms(drafts: Sequence[Draft], names: Sequence[str] | Array) -> Transforms:
+    """Return finished drafts as named features."""
+    for draft in drafts:
+        if draft.fill is not None:
+            raise UnsupportedModel(
+                f"column '{draft.column}': its strings are imputed but never turned into numbers"
+            )
+    features = [
+        Feature(str(name), draft.column, draft.steps) for name, draft in zip(names, drafts, strict=True)
+    ]
+    return Transforms(tuple(features))
+
+
+def plain(value: Any) -> float:
+    """Return a NumPy scalar as a Python float."""
+    return float(np.float64(value))
