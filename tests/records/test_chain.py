@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlcore.errors import AuditError, UsageError
@@ -15,6 +15,7 @@ from mlcore.records import chain
 from mlcore.records.chain import FIELDS, GENESIS, Head
 from mlcore.records.decisions import DecisionLog
 
+LAW = settings(max_examples=30, deadline=None)
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -50,12 +51,14 @@ def rows_of(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
 LOGS = st.lists(SAID, min_size=1, max_size=6).map(rows_of)
 
 
+@LAW
 @given(LOGS)
 def test_an_untouched_log_verifies_and_reads_back(rows: list[dict[str, Any]]) -> None:
     assert chain.verify(rows) == Head(len(rows), rows[-1]["hash"])
     assert [chain.row_of(chain.entry_of(row).to_json()) for row in rows] == rows
 
 
+@LAW
 @given(LOGS, st.data())
 def test_any_single_changed_field_is_found_at_its_entry(
     rows: list[dict[str, Any]], data: st.DataObject
@@ -69,6 +72,7 @@ def test_any_single_changed_field_is_found_at_its_entry(
         chain.verify(rows)
 
 
+@LAW
 @given(LOGS, st.data())
 def test_a_changed_number_is_found(rows: list[dict[str, Any]], data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(rows) - 1))
@@ -78,6 +82,7 @@ def test_a_changed_number_is_found(rows: list[dict[str, Any]], data: st.DataObje
         chain.verify(sorted(rows, key=lambda row: row["seq"]))
 
 
+@LAW
 @given(st.lists(SAID, min_size=2, max_size=6).map(rows_of), st.data())
 def test_a_removed_entry_is_found_at_its_number(rows: list[dict[str, Any]], data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(rows) - 2))
@@ -85,6 +90,7 @@ def test_a_removed_entry_is_found_at_its_number(rows: list[dict[str, Any]], data
         chain.verify(rows[:at] + rows[at + 1 :])
 
 
+@LAW
 @given(st.lists(SAID, min_size=2, max_size=6).map(rows_of), st.data())
 def test_entries_that_changed_places_are_found(rows: list[dict[str, Any]], data: st.DataObject) -> None:
     one, other = sorted(
@@ -96,6 +102,7 @@ def test_entries_that_changed_places_are_found(rows: list[dict[str, Any]], data:
         chain.verify(moved)
 
 
+@LAW
 @given(st.lists(SAID, min_size=2, max_size=6).map(rows_of), SAID, st.data())
 def test_an_inserted_entry_is_found_though_the_rest_is_renumbered(
     rows: list[dict[str, Any]], said: dict[str, Any], data: st.DataObject
@@ -108,6 +115,7 @@ def test_an_inserted_entry_is_found_though_the_rest_is_renumbered(
         chain.verify([*rows[:at], forged, *later])
 
 
+@LAW
 @given(st.lists(SAID, min_size=2, max_size=6).map(rows_of), st.data())
 def test_an_entry_rewritten_with_a_fitting_hash_is_found_at_the_next(
     rows: list[dict[str, Any]], data: st.DataObject
@@ -119,6 +127,7 @@ def test_an_entry_rewritten_with_a_fitting_hash_is_found_at_the_next(
         chain.verify(rows)
 
 
+@LAW
 @given(LOGS, st.data())
 def test_a_head_noted_earlier_holds_while_the_log_grows(
     rows: list[dict[str, Any]], data: st.DataObject

@@ -35,7 +35,7 @@ class Collision(RegistryError):
 
 
 class Database:
-    """One decision log's database; a connection lives as long as its transaction, so forks and threads are safe."""
+    """One decision log's database; a connection lives as long as its transaction, so forks are safe."""
 
     def __init__(self, url: str | Path, *, timeout: float) -> None:
         sqlalchemy = require("sqlalchemy", extra="mlops", purpose=_PURPOSE)

@@ -98,6 +98,12 @@ class DecisionLog:
         with self._database.read() as connection:
             return () if connection is None else _moves(connection, name)
 
+    def moved(self) -> tuple[str, ...]:
+        """Return the names of the models whose champion this log has moved."""
+        with self._database.read() as connection:
+            found = () if connection is None else tuple(rows(connection, actions=history.MOVES))
+            return tuple(sorted({str(row["object"]) for row in found}))
+
     def champion(self, name: str) -> str | None:
         """Return the version that serves, or None where none was promoted."""
         return history.champion(self.moves(name))
