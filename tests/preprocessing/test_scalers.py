@@ -12,11 +12,10 @@ import pyarrow as pa
 import pytest
 import sklearn.impute
 import sklearn.preprocessing
-from sklearn.base import clone
-
 from mlcore.data.tables import to_table
 from mlcore.errors import UnsupportedModel
 from mlcore.preprocessing import Clip, MinMaxScaler, SimpleImputer, StandardScaler
+from sklearn.base import clone
 
 
 def numbers(*, seed: int = 0) -> np.ndarray[Any, Any]:
@@ -49,7 +48,16 @@ def test_scalers_equal_scikit_learns(ours: Any, theirs: Any) -> None:
 def test_fitted_attributes_equal_scikit_learns(ours: Any, theirs: Any) -> None:
     X = numbers()
     ours, theirs = clone(ours).fit(X), theirs.fit(X)
-    for name in ("mean_", "var_", "scale_", "data_min_", "data_max_", "data_range_", "min_", "n_samples_seen_"):
+    for name in (
+        "mean_",
+        "var_",
+        "scale_",
+        "data_min_",
+        "data_max_",
+        "data_range_",
+        "min_",
+        "n_samples_seen_",
+    ):
         if hasattr(theirs, name) and getattr(theirs, name) is not None:
             np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-9, err_msg=name)
 

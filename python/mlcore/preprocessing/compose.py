@@ -162,7 +162,7 @@ def _places(key: Any, names: list[str] | None, count: int) -> list[int]:
         if isinstance(key.start, str) or isinstance(key.stop, str):
             raise InvalidInput("a slice of column names is not supported; list the names")
         return list(range(count))[key]
-    keys = [key] if isinstance(key, str | int) else list(key)
+    keys = [key] if isinstance(key, str | int) else np.asarray(key, object).tolist()
     if keys and all(isinstance(each, bool | np.bool_) for each in keys):
         if len(keys) != count:
             raise InvalidInput(f"a mask of {len(keys)} columns was given for {count}")
