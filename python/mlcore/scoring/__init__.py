@@ -2,8 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
 from mlcore.scoring.compile import compile
 from mlcore.scoring.files import ScoreSummary, score_files
 from mlcore.scoring.scorer import Scorer
 
-__all__ = ["ScoreSummary", "Scorer", "compile", "score_files"]
+__all__ = ["ScoreSummary", "Scorer", "compile", "score", "score_files"]
+
+
+def score(
+    model: Any,
+    inputs: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    backend: str = "auto",
+    threads: int | None = None,
+    resume: bool = True,
+    keep: Sequence[str] = (),
+    progress: Callable[[int], None] | None = None,
+) -> ScoreSummary:
+    """Score Parquet files into the folder `output` and return what was done.
+
+    `model` is whatever `compile` takes; `keep` names columns that are copied beside the score. Killed in the middle and
+    called again, it goes on where it was.
+    """
+    scorer = model if isinstance(model, Scorer) else compile(model, backend=backend, threads=threads)
+    return score_files(scorer, inputs, output, keep=keep, resume=resume, progress=progress)

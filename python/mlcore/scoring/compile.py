@@ -14,6 +14,7 @@ from mlcore import backend as backends
 from mlcore import models
 from mlcore.bundle import Bundle
 from mlcore.bundle import load as load_bundle
+from mlcore.data.types import type_named
 from mlcore.errors import UnsupportedModel, UsageError
 from mlcore.models import TreeEnsemble
 from mlcore.preprocessing.features import Feature
@@ -66,15 +67,11 @@ def _from_bundle(bundle: Bundle, options: dict[str, Any]) -> Scorer:
         features=bundle.transforms.features,
         named=True,
         predicts="value",
-        types={name: _arrow_type(bundle.schema.field(name).type) for name in columns},
+        types={name: type_named(bundle.schema.field(name).type) for name in columns},
         profile=bundle.profile,
         digest=bundle.digest,
         **options,
     )
-
-
-def _arrow_type(text: str) -> pa.DataType:
-    return pa.type_for_alias(text)
 
 
 def _from_pipeline(pipeline: Any, options: dict[str, Any]) -> Scorer:
