@@ -108,6 +108,10 @@ class DecisionLog:
         """Return the version that serves, or None where none was promoted."""
         return history.champion(self.moves(name))
 
+    def rollback_target(self, name: str) -> str | None:
+        """Return the version that a rollback would put back, or None where there is none."""
+        return history.rollback_target(self.moves(name))
+
     def promote(
         self,
         name: str,

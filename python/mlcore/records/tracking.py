@@ -130,7 +130,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _claim(part: Path, file: Path) -> None:
-    """Give the file its name unless another process was faster; a link fails then, a rename would overwrite."""
+    """Give the file its name unless another process was faster: a link fails then, a rename overwrites."""
     try:
         os.link(part, file)
     except FileExistsError:
