@@ -107,6 +107,14 @@ class Scorer:
             ],
         }
 
+    def edges(self, schema: pa.Schema) -> dict[str, Array]:
+        """Return the model's own edges of each numeric raw column, in the type it has in `schema`: what a reference
+        profile must count over for a scorer's tallies to fit it.
+        """
+        block = next(iter(self.blocks_of(_one_row(schema, self.columns))))
+        plan, _ = self._plan(block)
+        return {item.name: item.folded.edges for item in plan.columns if item.folded.edges is not None}
+
     def tally(self) -> Tally | None:
         """Return an empty tally against the reference profile; None when the model carries none."""
         return None if self.profile is None else Tally(self.profile)
@@ -166,3 +174,7 @@ class Scorer:
         out = np.empty((block.rows, self.model.n_trees), np.int32)
         ops.leaves(handle, codes, missing, out, self.threads, backend=self.backend)
         return out
+
+
+def _one_row(schema: pa.Schema, columns: tuple[str, ...]) -> pa.Table:
+    return pa.table({name: pa.nulls(1, schema.field(name).type) for name in columns})

@@ -107,7 +107,7 @@ class FileJob:
     def _rows_of(self, group: int) -> pa.Table:
         with open_parquet(self.source) as parquet:
             table = read_group(parquet, self.source, group, self._columns)
-        return _between(table, self.selection)
+        return between(table, self.selection)
 
     def write(self, group: int, part: Part) -> Iterator[int]:
         """Hand in a scored row group; write those whose turn has come and yield the rows of each.
@@ -163,8 +163,8 @@ class FileJob:
         self._partial.unlink(missing_ok=True)
 
 
-def _between(table: pa.Table, selection: Selection) -> pa.Table:
-    """The rows whose time lies in [since, until)."""
+def between(table: pa.Table, selection: Selection) -> pa.Table:
+    """Return the rows whose time lies in [since, until)."""
     bounds: Sequence[tuple[Any, date | None]] = ((pc.greater_equal, selection.since), (pc.less, selection.until))
     for compare, bound in bounds:
         if selection.time and bound is not None:
