@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sklearn.utils.estimator_checks import check_estimator
-
 from mlcore.preprocessing import (
     Clip,
     ColumnTransformer,
@@ -17,6 +15,7 @@ from mlcore.preprocessing import (
     StandardScaler,
     TargetEncoder,
 )
+from sklearn.utils.estimator_checks import check_estimator
 
 ESTIMATORS: list[Any] = [
     Clip(-1, 1),

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from mlcore.errors import SchemaMismatch
 from mlcore.preprocessing.features import (
+    MANY_ROWS,
     Affine,
     Clip,
     Feature,
@@ -43,6 +44,19 @@ def test_numbers_equal_evaluate_bit_for_bit(kind: str, nulls: bool) -> None:
     mask = np.random.default_rng(4).random(ROWS) < 0.3 if nulls else np.zeros(ROWS, bool)
     table = pa.table({"x": pa.array(values, mask=mask)})
     found = Transforms(tuple(Feature(name, "x", steps) for name, steps in CHAINS.items())).apply(table)
+    for j, steps in enumerate(CHAINS.values()):
+        expected = evaluate(steps, values)
+        expected[mask] = evaluate(steps, np.array([np.nan]))[0]
+        assert found[:, j].tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_many_rows_equal_evaluate_bit_for_bit(kind: str) -> None:
+    values = np.tile(NUMBERS[kind], MANY_ROWS // ROWS + 1)
+    mask = np.random.default_rng(4).random(len(values)) < 0.3
+    transforms = Transforms(tuple(Feature(name, "x", steps) for name, steps in CHAINS.items()))
+    table = pa.table({"x": pa.array(values, mask=mask)})
+    found = transforms.apply(table)
     for j, steps in enumerate(CHAINS.values()):
         expected = evaluate(steps, values)
         expected[mask] = evaluate(steps, np.array([np.nan]))[0]

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xgboost
-
 from mlcore.errors import DataError, SchemaMismatch, UsageError
 from mlcore.preprocessing.features import Affine, Feature, Fill, Transforms
 from mlcore.preprocessing.specs import FeatureSpec, OneHot, Target
@@ -79,7 +78,14 @@ def test_the_model_equals_xgboosts_on_the_same_rows(files: list[Path]) -> None:
     trained = train(files, transforms=PLAIN, holdout=0.0, rounds=10)
     rows = labelled(START, datetime(2020, 1, 1))
     matrix = xgboost.QuantileDMatrix(PLAIN.apply(rows), positive(rows), feature_names=["a", "b"])
-    params = {"objective": "binary:logistic", "tree_method": "hist", "seed": 0, "max_depth": 3, "eta": 0.3, "nthread": 1}
+    params = {
+        "objective": "binary:logistic",
+        "tree_method": "hist",
+        "seed": 0,
+        "max_depth": 3,
+        "eta": 0.3,
+        "nthread": 1,
+    }
     oracle = xgboost.train(params, matrix, 10)
     assert trained.booster.get_dump() == oracle.get_dump()
     assert (trained.labelled, trained.training_rows, trained.holdout_rows) == (len(rows), len(rows), 0)
@@ -90,7 +96,14 @@ def test_rows_outside_the_range_or_without_a_label_are_not_learned_from(files: l
     trained = train(files, transforms=PLAIN, holdout=0.0, rounds=5, since=since, until=until)
     rows = labelled(datetime(2013, 2, 1), datetime(2013, 11, 1))
     matrix = xgboost.QuantileDMatrix(PLAIN.apply(rows), positive(rows), feature_names=["a", "b"])
-    params = {"objective": "binary:logistic", "tree_method": "hist", "seed": 0, "max_depth": 3, "eta": 0.3, "nthread": 1}
+    params = {
+        "objective": "binary:logistic",
+        "tree_method": "hist",
+        "seed": 0,
+        "max_depth": 3,
+        "eta": 0.3,
+        "nthread": 1,
+    }
     assert trained.booster.get_dump() == xgboost.train(params, matrix, 5).get_dump()
     assert trained.labelled == len(rows)
 
@@ -199,7 +212,9 @@ def test_other_time_types_are_compared_at_their_own_midnight(tmp_path: Path, kin
     local = table().set_column(5, "time", pa.compute.cast(table()["time"], kind, safe=False))
     if pa.types.is_timestamp(kind) and kind.tz:
         naive = table()["time"].cast(pa.timestamp("s"))
-        local = table().set_column(5, "time", pa.compute.assume_timezone(naive, kind.tz, nonexistent="earliest"))
+        local = table().set_column(
+            5, "time", pa.compute.assume_timezone(naive, kind.tz, nonexistent="earliest")
+        )
     pq.write_table(local, tmp_path / "x.parquet")
     trained = train([tmp_path / "x.parquet"], since=date(2013, 2, 1), until=date(2013, 2, 11), rounds=2)
     assert trained.labelled == len(labelled(datetime(2013, 2, 1), datetime(2013, 2, 11)))
@@ -209,10 +224,18 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"label": Label("delay", 1e6)}, DataError, r"all .* rows have 'delay > 1e\+06' false"),
     ({"label": Label("delay", -1e6)}, DataError, "true: there is nothing to learn from one class"),
     ({"since": date(2020, 1, 1)}, DataError, "no labelled rows from 2020-01-01 until the end"),
-    ({"params": {"objective": "rank:ndcg"}}, UsageError, "unknown objective 'rank:ndcg'; known: binary:logistic"),
+    (
+        {"params": {"objective": "rank:ndcg"}},
+        UsageError,
+        "unknown objective 'rank:ndcg'; known: binary:logistic",
+    ),
     ({"params": {"max_deep": 3}}, UsageError, "XGBoost does not know max_deep"),
     ({"params": {"max_depth": "deep"}}, UsageError, "XGBoost refuses.*max_depth"),
-    ({"label": Label("delay"), "params": {"objective": "binary:logistic"}}, DataError, "needs labels 0 and 1"),
+    (
+        {"label": Label("delay"), "params": {"objective": "binary:logistic"}},
+        DataError,
+        "needs labels 0 and 1",
+    ),
     ({"label": Label("absent", 1)}, DataError, "'absent'"),
     ({"label": Label("s", 1)}, SchemaMismatch, "target column 's': expected numbers"),
     ({"time": "a", "since": date(2013, 1, 1)}, SchemaMismatch, "'a': expected a timestamp"),

@@ -2,8 +2,8 @@
 
     {"digest": …, "files": {name: {"sha256": …, "size": …}}, "format": 1, "provenance": {…}, "seal": …}
 
-`digest` is the SHA-256 of the canonical file table, `seal` that of everything else in the manifest. The file's
-bytes must be exactly what `render` makes of its content, so that not even a space changes unnoticed.
+`digest` is the SHA-256 of the canonical file table, `seal` that of everything else in the manifest. The bytes
+must be exactly what `render` makes of their content, so that not even a space changes unnoticed.
 """
 
 from __future__ import annotations

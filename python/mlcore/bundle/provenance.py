@@ -27,7 +27,7 @@ def collect(
         snapshot: id of the snapshot that the model was trained on.
         params: the training's parameters.
         metrics: what evaluation found.
-        folder: where the code is, by default the current one; its git commit is noted, and whether it changed.
+        folder: where the code is, by default the current one; its git commit and changes are noted.
     """
     libraries = {name: found for name in _LIBRARIES if (found := _version(name)) is not None}
     return {

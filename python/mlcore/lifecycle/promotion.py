@@ -31,7 +31,7 @@ class Change:
     @property
     def undo(self) -> str | None:
         """The command that undoes it; None where there was no champion to go back to."""
-        return None if self.old is None else f"mlcore promote {self.name} {self.old} --reason …"
+        return None if self.old is None else f"mlcore models promote {self.name} {self.old} --reason …"
 
     def to_json(self) -> dict[str, Any]:
         """Return the change as a JSON-ready dictionary."""
