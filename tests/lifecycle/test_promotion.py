@@ -91,7 +91,7 @@ def test_the_next_champion_says_what_it_replaced_and_how_to_undo(registry: Regis
     submit(registry, 1.0)
     done = submit(registry, 2.0)
     assert str(done.change) == "m: version 1 → version 2"
-    assert done.change is not None and done.change.undo == "mlcore promote m 1 --reason …"
+    assert done.change is not None and done.change.undo == "mlcore models promote m 1 --reason …"
     assert served(registry) == 2.0
 
 
@@ -181,7 +181,7 @@ def test_a_rollback_is_undone_by_its_own_advice(registry: Registry) -> None:
     submit(registry, 1.0)
     submit(registry, 2.0)
     change = lifecycle.rollback(registry, "m", reason="by mistake")
-    assert change.undo == "mlcore promote m 2 --reason …"
+    assert change.undo == "mlcore models promote m 2 --reason …"
     assert lifecycle.promote(registry, "m", "2", reason="it was fine").new == "2"
 
 
