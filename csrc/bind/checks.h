@@ -31,7 +31,8 @@ inline py::array as_array(const py::handle& object, const Where& where) {
 template <typename T>
 py::array contiguous(const py::handle& object, const Where& where, int64_t length = -1) {
   py::array array = as_array(object, where);
-  if (!py::isinstance<py::array_t<T>>(array)) where.refuse("must have dtype " + std::string(py::str(py::dtype::of<T>())));
+  if (!py::isinstance<py::array_t<T>>(array))
+    where.refuse("must have dtype " + std::string(py::str(py::dtype::of<T>())));
   if (array.ndim() != 1) where.refuse("must have one dimension");
   if (array.shape(0) > 1 && array.strides(0) != static_cast<py::ssize_t>(sizeof(T))) where.refuse("must be contiguous");
   if (length >= 0 && array.shape(0) != length)
@@ -69,8 +70,8 @@ inline Validity validity(const py::handle& object, int64_t offset, int64_t rows,
   const py::array bits = contiguous<uint8_t>(object, where);
   if (offset < 0) where.refuse("has a negative bit offset");
   if (rows > 0 && (offset + rows + 7) / 8 > bits.shape(0))
-    where.refuse("has " + std::to_string(bits.shape(0)) + " bytes, too few for " + std::to_string(rows) + " rows from bit " +
-                 std::to_string(offset));
+    where.refuse("has " + std::to_string(bits.shape(0)) + " bytes, too few for " + std::to_string(rows) +
+                 " rows from bit " + std::to_string(offset));
   return {static_cast<const uint8_t*>(bits.data()), offset};
 }
 
@@ -94,7 +95,8 @@ void check_ascending(const T* edges, int64_t n, const Where& where) {
 }
 
 inline void check_edges(Type type, const py::array& edges, const Where& where) {
-  if (edges.ndim() != 1 || type_of(edges, where) != type) where.refuse("must have one dimension and the dtype of values");
+  if (edges.ndim() != 1 || type_of(edges, where) != type)
+    where.refuse("must have one dimension and the dtype of values");
   if (edges.shape(0) > 1 && edges.strides(0) != size_of(type)) where.refuse("must be contiguous");
   const int64_t n = edges.shape(0);
   switch (type) {

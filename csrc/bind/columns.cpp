@@ -43,7 +43,8 @@ int64_t encode(const py::array& indices, const py::object& bitmap, int64_t offse
 void register_columns(py::module_& module) {
   using py::arg;
   module.def("bin", &bin, arg("values"), arg("validity"), arg("offset"), arg("edges"), arg("codes"), arg("missing"));
-  module.def("encode", &encode, arg("indices"), arg("validity"), arg("offset"), arg("table"), arg("codes"), arg("missing"));
+  module.def("encode", &encode, arg("indices"), arg("validity"), arg("offset"), arg("table"), arg("codes"),
+             arg("missing"));
 }
 
 }  // namespace mlcore::bind

@@ -62,7 +62,8 @@ void register_elementwise(py::module_& module) {
   module.def("clip", &clip, arg("x"), arg("low"), arg("high"), arg("out"));
   module.def("fill", &fill, arg("x"), arg("value"), arg("out"));
   module.def("sigmoid", &sigmoid, arg("x"), arg("out"));
-  module.def("lookup", &lookup, arg("indices"), arg("validity"), arg("offset"), arg("table"), arg("missing"), arg("out"));
+  module.def("lookup", &lookup, arg("indices"), arg("validity"), arg("offset"), arg("table"), arg("missing"),
+             arg("out"));
 }
 
 }  // namespace mlcore::bind

@@ -50,15 +50,16 @@ void check_count(size_t found, const cpu::Forest& forest, const Where& where) {
     where.refuse("must have " + std::to_string(forest.n_codes.size()) + " entries, not " + std::to_string(found));
 }
 
-std::vector<cpu::CodedColumn> coded(const cpu::Forest& forest, const py::list& codes, const py::list& missing, int64_t rows,
-                                    const char* op) {
+std::vector<cpu::CodedColumn> coded(const cpu::Forest& forest, const py::list& codes, const py::list& missing,
+                                    int64_t rows, const char* op) {
   check_count(codes.size(), forest, {op, "codes"});
   check_count(missing.size(), forest, {op, "missing"});
   std::vector<cpu::CodedColumn> columns;
   for (size_t c = 0; c < codes.size(); ++c) {
     const Where where{op, at(c) + "codes"};
-    const void* values = forest.wide(static_cast<int64_t>(c)) ? static_cast<const void*>(input<uint16_t>(codes[c], where, rows))
-                                                              : input<uint8_t>(codes[c], where, rows);
+    const void* values = forest.wide(static_cast<int64_t>(c))
+                             ? static_cast<const void*>(input<uint16_t>(codes[c], where, rows))
+                             : input<uint8_t>(codes[c], where, rows);
     const py::object words = missing[c];
     columns.push_back(
         {values, words.is_none() ? nullptr : input<uint64_t>(words, {op, at(c) + "missing"}, words_for(rows))});
@@ -66,7 +67,8 @@ std::vector<cpu::CodedColumn> coded(const cpu::Forest& forest, const py::list& c
   return columns;
 }
 
-void forest(const ForestPtr& handle, const py::list& codes, const py::list& missing, const py::object& out, int threads) {
+void forest(const ForestPtr& handle, const py::list& codes, const py::list& missing, const py::object& out,
+            int threads) {
   float* margins = output<float>(out, {"forest", "out"});
   const int64_t rows = py::len(out);
   const auto columns = coded(*handle, codes, missing, rows, "forest");
@@ -79,7 +81,8 @@ void forest(const ForestPtr& handle, const py::list& codes, const py::list& miss
   }
 }
 
-void leaves(const ForestPtr& handle, const py::list& codes, const py::list& missing, const py::object& out, int threads) {
+void leaves(const ForestPtr& handle, const py::list& codes, const py::list& missing, const py::object& out,
+            int threads) {
   const Where where{"leaves", "out"};
   py::array nodes = as_array(out, where);
   const auto trees = static_cast<py::ssize_t>(handle->trees.size());
@@ -110,7 +113,8 @@ cpu::RawColumn raw_column(const cpu::Forest& forest, const py::tuple& item, size
     if (view.type != Type::i4) where.refuse("must have int32 indices beside a table");
     const uint16_t* table = input<uint16_t>(aux, {"score", at(c) + "table"});
     for (int64_t i = 0; i < aux.shape(0); ++i)
-      if (table[i] >= codes) Where{"score", at(c) + "table"}.refuse("holds a code that is not below " + std::to_string(codes));
+      if (table[i] >= codes)
+        Where{"score", at(c) + "table"}.refuse("holds a code that is not below " + std::to_string(codes));
     return {view, nullptr, table, aux.shape(0), nullptr};
   }
   check_edges(view.type, aux, {"score", at(c) + "edges"});
@@ -121,7 +125,8 @@ cpu::RawColumn raw_column(const cpu::Forest& forest, const py::tuple& item, size
   return {view, tables.back().get(), nullptr, 0, nullptr};
 }
 
-void score(const ForestPtr& handle, const py::list& columns, const py::object& out, const py::object& counts, int threads) {
+void score(const ForestPtr& handle, const py::list& columns, const py::object& out, const py::object& counts,
+           int threads) {
   float* margins = output<float>(out, {"score", "out"});
   const int64_t rows = py::len(out);
   check_count(columns.size(), *handle, {"score", "columns"});
@@ -151,9 +156,9 @@ void score(const ForestPtr& handle, const py::list& columns, const py::object& o
 void register_forest(py::module_& module) {
   using py::arg;
   py::class_<cpu::Forest, ForestPtr>(module, "Forest")
-      .def(py::init(&make_forest), arg("pred_column"), arg("pred_code"), arg("pred_set"), arg("pred_missing"), arg("sets"),
-           arg("tree_start"), arg("node_pred"), arg("node_left"), arg("node_right"), arg("node_value"), arg("n_codes"),
-           arg("base"));
+      .def(py::init(&make_forest), arg("pred_column"), arg("pred_code"), arg("pred_set"), arg("pred_missing"),
+           arg("sets"), arg("tree_start"), arg("node_pred"), arg("node_left"), arg("node_right"), arg("node_value"),
+           arg("n_codes"), arg("base"));
   module.def("forest", &forest, arg("handle"), arg("codes"), arg("missing"), arg("out"), arg("threads"));
   module.def("leaves", &leaves, arg("handle"), arg("codes"), arg("missing"), arg("out"), arg("threads"));
   module.def("score", &score, arg("handle"), arg("columns"), arg("out"), arg("counts"), arg("threads"));

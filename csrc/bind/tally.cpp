@@ -11,8 +11,7 @@ template <typename Code>
 void tally_as(const py::array& codes, const py::object& missing, const py::object& counts) {
   const Code* values = input<Code>(codes, {"tally", "codes"});
   const int64_t rows = codes.shape(0);
-  const uint64_t* words =
-      missing.is_none() ? nullptr : input<uint64_t>(missing, {"tally", "missing"}, words_for(rows));
+  const uint64_t* words = missing.is_none() ? nullptr : input<uint64_t>(missing, {"tally", "missing"}, words_for(rows));
   int64_t* out = output<int64_t>(counts, {"tally", "counts"});
   const int64_t slots = py::len(counts);
   if (slots < 1) Where{"tally", "counts"}.refuse("must hold at least one slot, for missing rows");

@@ -12,7 +12,8 @@ namespace {
 template <typename T>
 std::vector<char> two_level(const T* edges, int64_t n) {
   T table[272];
-  const T top = std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity() : std::numeric_limits<T>::max();
+  const T top =
+      std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity() : std::numeric_limits<T>::max();
   for (int64_t i = 0; i < 256; ++i) table[i] = i < n ? edges[i] : top;
   for (int64_t i = 0; i < 16; ++i) table[256 + i] = table[16 * i + 15];
   std::vector<char> bytes(sizeof table);

@@ -35,7 +35,8 @@ struct Kernels {
   void (*bin)(const EdgeTable& table, const void* values, int64_t rows, void* codes);
   // Bit i set where value i is NaN (float types).
   void (*nan)(Type type, const void* values, int64_t rows, uint64_t* missing);
-  // Margins of kBlockRows rows. `planes` has room for `forest.planes.size()` planes of kBlockWords words, 64-byte aligned.
+  // Margins of kBlockRows rows. `planes` has room for `forest.planes.size()` planes of kBlockWords words, 64-byte
+  // aligned.
   void (*margins)(const Forest& forest, const BlockColumn* columns, uint64_t* planes, float* out);
 };
 

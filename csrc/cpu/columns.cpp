@@ -40,8 +40,8 @@ void zero_missing(const uint64_t* missing, int64_t rows, Code* codes) {
 }
 
 template <typename Code>
-void encode_as(const int32_t* indices, const uint64_t* missing, const uint16_t* table, int64_t table_size, int64_t first,
-               int64_t rows, Code* codes) {
+void encode_as(const int32_t* indices, const uint64_t* missing, const uint16_t* table, int64_t table_size,
+               int64_t first, int64_t rows, Code* codes) {
   for (int64_t i = 0; i < rows; ++i) {
     if ((missing[i >> 6] >> (i & 63)) & 1) {
       codes[i] = 0;
@@ -49,8 +49,8 @@ void encode_as(const int32_t* indices, const uint64_t* missing, const uint16_t* 
     }
     const int32_t index = indices[i];
     if (index < 0 || index >= table_size)
-      throw std::out_of_range("row " + std::to_string(first + i) + ": index " + std::to_string(index) + " outside the table of " +
-                              std::to_string(table_size));
+      throw std::out_of_range("row " + std::to_string(first + i) + ": index " + std::to_string(index) +
+                              " outside the table of " + std::to_string(table_size));
     codes[i] = static_cast<Code>(table[index]);
   }
 }
@@ -101,8 +101,8 @@ int64_t bin(const ColumnView& view, const EdgeTable& edges, void* codes, uint64_
   const int64_t width = edges.n > 255 ? 2 : 1;
   int64_t count = 0;
   for (int64_t first = 0; first < view.n; first += kBlockRows)
-    count += bin_block(view, edges, first, std::min(kBlockRows, view.n - first), static_cast<char*>(codes) + first * width,
-                       missing + first / 64, gathered);
+    count += bin_block(view, edges, first, std::min(kBlockRows, view.n - first),
+                       static_cast<char*>(codes) + first * width, missing + first / 64, gathered);
   return count;
 }
 

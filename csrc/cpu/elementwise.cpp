@@ -4,8 +4,8 @@
 
 #include "ops/elementwise.h"
 
-// Wider clones are picked when the module is loaded. No clone may fuse a multiply with an add: results are equal bit for
-// bit on every machine (-ffp-contract=off).
+// Wider clones are picked when the module is loaded. No clone may fuse a multiply with an add: results are equal bit
+// for bit on every machine (-ffp-contract=off).
 #if defined(__x86_64__)
 #define MLCORE_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else

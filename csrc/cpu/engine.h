@@ -50,8 +50,8 @@ void fill_planes(const Forest& forest, const BlockColumn* columns, uint64_t* pla
   }
 }
 
-// The plane of the node that a row stands on at level Level, out of the 2^Level heap slots from `slot` on: chosen by the
-// levels above it, bit[Level - 1] (the last decision) last.
+// The plane of the node that a row stands on at level Level, out of the 2^Level heap slots from `slot` on: chosen by
+// the levels above it, bit[Level - 1] (the last decision) last.
 template <typename V, int Level, int Step = 0>
 inline typename V::Reg chosen(const uint64_t* planes, const int32_t* ids, int64_t slot, const typename V::Reg* bit) {
   if constexpr (Step == Level) {

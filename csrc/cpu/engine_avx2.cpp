@@ -142,7 +142,8 @@ struct Avx2 {
     constexpr int low_bits = Depth < 4 ? Depth : 4, high_bits = Depth - low_bits;
     constexpr int width = 16 << high_bits;
     alignas(32) uint32_t words[Depth][8];
-    for (int level = 0; level < Depth; ++level) _mm256_store_si256(reinterpret_cast<__m256i*>(words[level]), bit[level]);
+    for (int level = 0; level < Depth; ++level)
+      _mm256_store_si256(reinterpret_cast<__m256i*>(words[level]), bit[level]);
     for (int g = 0; g < 8; ++g) {
       __m256i high[high_bits + 1];
       for (int i = 0; i < high_bits; ++i) high[i] = spread(&words[i][g]);
@@ -189,7 +190,8 @@ struct Avx2 {
   }
   static Edges16<int64_t> edges16(const int64_t* e) {
     const __m256i* at = reinterpret_cast<const __m256i*>(e);
-    return {{_mm256_loadu_si256(at), _mm256_loadu_si256(at + 1), _mm256_loadu_si256(at + 2), _mm256_loadu_si256(at + 3)}};
+    return {
+        {_mm256_loadu_si256(at), _mm256_loadu_si256(at + 1), _mm256_loadu_si256(at + 2), _mm256_loadu_si256(at + 3)}};
   }
 
   static int32_t count_not_above(float x, const Edges16<float>& e) {
@@ -215,7 +217,8 @@ struct Avx2 {
     const __m256i v = _mm256_set1_epi64x(x);
     unsigned mask = 0;
     for (int i = 0; i < 4; ++i)
-      mask |= static_cast<unsigned>(_mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(e.part[i], v)))) << (4 * i);
+      mask |= static_cast<unsigned>(_mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(e.part[i], v))))
+              << (4 * i);
     return 16 - __builtin_popcount(mask);
   }
 };

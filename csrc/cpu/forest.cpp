@@ -15,13 +15,15 @@ namespace {
 
 void check_predicates(const ForestSpec& s) {
   for (int64_t c = 0; c < s.columns; ++c)
-    if (s.n_codes[c] < 1 || s.n_codes[c] > 65536) refuse("n_codes of column " + std::to_string(c) + " is not in 1..65536");
+    if (s.n_codes[c] < 1 || s.n_codes[c] > 65536)
+      refuse("n_codes of column " + std::to_string(c) + " is not in 1..65536");
   for (int64_t p = 0; p < s.predicates; ++p) {
     const std::string where = "predicate " + std::to_string(p);
     if (s.pred_column[p] < 0 || s.pred_column[p] >= s.columns) refuse(where + ": column out of range");
     const int32_t codes = s.n_codes[s.pred_column[p]];
     if (s.pred_set[p] < -1 || s.pred_set[p] >= s.sets) refuse(where + ": set out of range");
-    if (s.pred_set[p] >= 0 && s.set_words * 64 < codes) refuse(where + ": sets have too few words for the column's codes");
+    if (s.pred_set[p] >= 0 && s.set_words * 64 < codes)
+      refuse(where + ": sets have too few words for the column's codes");
     if (s.pred_code[p] < 0 || s.pred_code[p] > codes) refuse(where + ": code out of range");
   }
 }
@@ -107,7 +109,7 @@ void add_nodes(const ForestSpec& s, Forest& f) {
     if (p < 0)
       f.nodes[i] = {-1, 0, -1, 0, 0, s.node_value[i], 0};
     else
-      f.nodes[i] = {s.pred_column[p], s.pred_code[p],    s.pred_set[p],  s.node_left[i],
+      f.nodes[i] = {s.pred_column[p], s.pred_code[p],  s.pred_set[p],    s.node_left[i],
                     s.node_right[i],  s.node_value[i], s.pred_missing[p]};
   }
 }
@@ -121,7 +123,8 @@ Forest prepare(const ForestSpec& s) {
   std::vector<int32_t> depths(s.trees);
   for (int64_t t = 0; t < s.trees; ++t) {
     const int64_t first = s.tree_start[t];
-    if (first < 0 || s.tree_start[t + 1] <= first || s.tree_start[t + 1] > s.nodes) refuse("tree_start does not ascend");
+    if (first < 0 || s.tree_start[t + 1] <= first || s.tree_start[t + 1] > s.nodes)
+      refuse("tree_start does not ascend");
     check_tree(s, t, seen);
     depths[t] = depth_of(s, first);
     if (depths[t] <= kMaxSlicedDepth)

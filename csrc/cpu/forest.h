@@ -34,8 +34,8 @@ struct PlaneGroup {
 
 constexpr int kMaxSlicedDepth = 8;
 
-// Trees of depth <= kMaxSlicedDepth are completed (a leaf above the last level is repeated below itself) and run as a mux
-// network over planes; deeper ones walk nodes.
+// Trees of depth <= kMaxSlicedDepth are completed (a leaf above the last level is repeated below itself) and run as a
+// mux network over planes; deeper ones walk nodes.
 struct Tree {
   int32_t depth;      // -1: walk
   int64_t plane_ids;  // offset of 2^depth - 1 plane numbers, in heap order

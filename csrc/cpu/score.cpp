@@ -19,7 +19,9 @@ constexpr int64_t kSpanRows = kSpanBlocks * kBlockRows;
 
 int64_t spans_for(int64_t n) { return (n + kSpanRows - 1) / kSpanRows; }
 
-int workers_for(int64_t n, int threads) { return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(threads, spans_for(n)))); }
+int workers_for(int64_t n, int threads) {
+  return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(threads, spans_for(n))));
+}
 
 // Calls work(first row, rows, worker) for each block, spans side by side.
 template <typename Work>
@@ -63,7 +65,8 @@ void finish_block(const Forest& forest, Worker& worker, int64_t first, int64_t r
 }
 
 // Takes a block's codes and missing words out of whole columns; rows past the end get code 0.
-void load_codes(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t first, int64_t rows, Worker& worker) {
+void load_codes(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t first, int64_t rows,
+                Worker& worker) {
   for (size_t c = 0; c < columns.size(); ++c) {
     const auto column = static_cast<int64_t>(c);
     const size_t width = forest.wide(column) ? 2 : 1, used = static_cast<size_t>(rows) * width;
@@ -110,7 +113,8 @@ void code_block(const RawColumn& raw, bool wide, int64_t column, int64_t first, 
   const uint64_t* skip = count > 0 ? missing : nullptr;
   const int64_t slots = static_cast<int64_t>(counts.size()) - 1;
   if (raw.edges == nullptr)
-    tally(reinterpret_cast<const int32_t*>(contiguous(raw.view, first, rows, gathered)), skip, rows, slots, counts.data());
+    tally(reinterpret_cast<const int32_t*>(contiguous(raw.view, first, rows, gathered)), skip, rows, slots,
+          counts.data());
   else if (wide)
     tally(reinterpret_cast<const uint16_t*>(codes), skip, rows, slots, counts.data());
   else

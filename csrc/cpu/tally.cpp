@@ -7,7 +7,7 @@ namespace mlcore::cpu {
 namespace {
 
 constexpr int64_t kParts = 4;
-constexpr int64_t kSmall = 256;         // codes of the small histogram
+constexpr int64_t kSmall = 256;              // codes of the small histogram
 constexpr int64_t kSpan = int64_t{1} << 20;  // rows between sums: parts count in 32 bits
 
 // Four histograms side by side: a run of equal codes would otherwise wait for its own last store.

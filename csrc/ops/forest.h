@@ -17,7 +17,8 @@ struct Node {
 };
 
 // Does a row with this code go right?
-MLCORE_HD inline bool goes_right(const Node& node, uint32_t code, bool missing, const uint64_t* sets, int64_t set_words) {
+MLCORE_HD inline bool goes_right(const Node& node, uint32_t code, bool missing, const uint64_t* sets,
+                                 int64_t set_words) {
   if (missing) return node.missing_right != 0;
   if (node.set < 0) return code >= static_cast<uint32_t>(node.code);
   return (sets[node.set * set_words + (code >> 6)] >> (code & 63)) & 1;

@@ -1,6 +1,6 @@
 """mlcore: from data to a registered, scored and watched model, at the processor's limit.
 
->>> scorer = mlcore.compile(model)          # an XGBoost model, a pipeline, a Bundle: the same numbers, faster
+>>> scorer = mlcore.compile(model)  # an XGBoost model, a pipeline, a Bundle: the same numbers, faster
 >>> mlcore.score("churn@champion", ["in/*.parquet"], "out/")
 >>> report = mlcore.compare(reference, current)
 """

@@ -130,9 +130,7 @@ def test_no_file_is_a_pickle(folder: Path) -> None:
     import pickle
 
     for name in FILES:
-        with pytest.raises(
-            (pickle.UnpicklingError, ValueError, KeyError, IndexError, EOFError, AttributeError)
-        ):
+        with pytest.raises((pickle.UnpicklingError, ValueError, KeyError, IndexError, EOFError, AttributeError)):
             pickle.loads((folder / name).read_bytes())
 
 
@@ -140,9 +138,7 @@ def test_one_flipped_bit_anywhere_is_found(folder: Path) -> None:
     rng = np.random.default_rng(3)
     for name in FILES:
         raw = (folder / name).read_bytes()
-        places = (
-            range(len(raw)) if name == "manifest.json" else {0, len(raw) - 1, *rng.integers(0, len(raw), 25)}
-        )
+        places = range(len(raw)) if name == "manifest.json" else {0, len(raw) - 1, *rng.integers(0, len(raw), 25)}
         for place in places:
             flipped = bytearray(raw)
             flipped[place] ^= 1 << int(rng.integers(8))
@@ -191,9 +187,7 @@ def test_a_link_in_place_of_a_file_is_refused(folder: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("number", [0, 2, "1", None, True, 1.5])
 def test_an_unknown_format_is_refused_by_number(folder: Path, number: object) -> None:
     reseal(folder, format=number)
-    with pytest.raises(
-        BundleError, match=r"manifest\.json is of format .* and this version reads 1; update mlcore"
-    ):
+    with pytest.raises(BundleError, match=r"manifest\.json is of format .* and this version reads 1; update mlcore"):
         Bundle.load(folder)
 
 
@@ -213,9 +207,7 @@ def test_a_digest_that_is_not_the_files_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["model.arrow", "profile.arrow", "schema.json", "transforms.json"])
 @pytest.mark.parametrize("content", [b"", b"{}", b"ARROW1"])
-def test_a_file_of_another_kind_is_named_though_its_hash_fits(
-    folder: Path, name: str, content: bytes
-) -> None:
+def test_a_file_of_another_kind_is_named_though_its_hash_fits(folder: Path, name: str, content: bytes) -> None:
     files = json.loads((folder / "manifest.json").read_text())["files"]
     (folder / name).write_bytes(content)
     files[name] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
@@ -258,9 +250,7 @@ def test_a_folder_with_other_things_in_it_is_refused(bundle: Bundle, tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
-def test_a_race_for_one_folder_is_settled(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_race_for_one_folder_is_settled(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other, rename = make(2), os.rename
 
     def late(part: Path, target: Path) -> None:
@@ -323,9 +313,9 @@ def test_a_save_killed_in_the_middle_leaves_no_bundle(folder: Path, tmp_path: Pa
 
 
 def test_a_nan_metric_is_kept_as_text(bundle: Bundle, tmp_path: Path) -> None:
-    dataclasses.replace(
-        bundle, provenance={"metrics": {"auc": float("nan"), "all": [float("inf"), 1.0]}}
-    ).save(tmp_path / "b")
+    dataclasses.replace(bundle, provenance={"metrics": {"auc": float("nan"), "all": [float("inf"), 1.0]}}).save(
+        tmp_path / "b"
+    )
     assert Bundle.load(tmp_path / "b").provenance == {"metrics": {"auc": "nan", "all": ["inf", 1.0]}}
 
 
@@ -342,7 +332,7 @@ def work_tree(tmp_path: Path) -> Iterator[Path]:
         "-c user.name=a -c user.email=a@b commit -q --allow-empty -m one",
     ):
         subprocess.run(["git", "-C", str(tmp_path), *words.split()], check=True)
-    yield tmp_path
+    return tmp_path
 
 
 def test_provenance_names_commit_and_changes(work_tree: Path) -> None:

@@ -72,9 +72,7 @@ def leaf(bundle: Bundle) -> float:
     return float(bundle.model.value[0])
 
 
-@pytest.mark.parametrize(
-    ("ref", "expected"), [("m@champion", 2.0), ("m:champion", 2.0), ("m:1", 1.0), ("m:2", 2.0)]
-)
+@pytest.mark.parametrize(("ref", "expected"), [("m@champion", 2.0), ("m:champion", 2.0), ("m:1", 1.0), ("m:2", 2.0)])
 def test_a_name_leads_to_its_bundle(ref: str, expected: float) -> None:
     assert leaf(bundles.load(ref)) == expected
 
@@ -85,9 +83,7 @@ def test_a_digest_prefix_leads_to_its_bundle(project: Registry) -> None:
     assert leaf(bundles.load(f"m:{digest[:8]}", registry=project)) == 1.0
 
 
-def test_a_folder_needs_no_records(
-    project: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_folder_needs_no_records(project: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = project.get("m", "1").bundle
     monkeypatch.chdir(tmp_path)
     assert leaf(bundles.load(folder)) == leaf(bundles.load(str(folder))) == 1.0
@@ -96,9 +92,7 @@ def test_a_folder_needs_no_records(
 
 def test_a_name_outside_a_project_says_where_to_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        UsageError, match=r"'m@champion' is looked up in the records of a project, and .* is none"
-    ):
+    with pytest.raises(UsageError, match=r"'m@champion' is looked up in the records of a project, and .* is none"):
         bundles.load("m@champion")
     assert list(tmp_path.iterdir()) == []
 

@@ -64,15 +64,11 @@ def registry(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return Registry.open(tmp_path, actor="ann")
 
 
-def submit(
-    registry: Registry, leaf: float, metrics: dict[str, float] = GOOD, *, stale: bool = False
-) -> Submission:
+def submit(registry: Registry, leaf: float, metrics: dict[str, float] = GOOD, *, stale: bool = False) -> Submission:
     expected = None if stale else lifecycle.champion(registry, "m")
     folder = registry.root / ".mlcore/bundles" / str(leaf)
     digest = make(leaf).save(folder)
-    return lifecycle.submit(
-        registry, "m", folder, digest=digest, metrics=metrics, gates=GATES, expected=expected
-    )
+    return lifecycle.submit(registry, "m", folder, digest=digest, metrics=metrics, gates=GATES, expected=expected)
 
 
 def served(registry: Registry) -> float:

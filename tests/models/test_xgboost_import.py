@@ -91,7 +91,9 @@ def test_a_file_cut_short_anywhere_is_refused(kind: str) -> None:
             models.read(data[:cut])
 
 
-@pytest.mark.parametrize("content", [b"", b"tree\nversion=v4\n", b"\x80\x04\x95", b"PK\x03\x04", b"{}", b"[1]", b"{\x00"])
+@pytest.mark.parametrize(
+    "content", [b"", b"tree\nversion=v4\n", b"\x80\x04\x95", b"PK\x03\x04", b"{}", b"[1]", b"{\x00"]
+)
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.bin"
     path.write_bytes(content)

@@ -14,6 +14,8 @@ import sklearn.compose
 import sklearn.impute
 import sklearn.pipeline
 import sklearn.preprocessing
+from sklearn.base import clone
+
 from mlcore.errors import UnsupportedModel
 from mlcore.preprocessing import (
     Clip,
@@ -24,7 +26,6 @@ from mlcore.preprocessing import (
     StandardScaler,
     TargetEncoder,
 )
-from sklearn.base import clone
 
 
 def table(*, seed: int = 0, rows: int = 300, extra: bool = False) -> pa.Table:
@@ -146,9 +147,9 @@ def test_names_may_stand_without_the_transformers_name() -> None:
 
 
 def test_names_that_clash_are_refused() -> None:
-    fitted = ColumnTransformer(
-        [("a", Clip(), ["age"]), ("b", Clip(), ["age"])], verbose_feature_names_out=False
-    ).fit(table())
+    fitted = ColumnTransformer([("a", Clip(), ["age"]), ("b", Clip(), ["age"])], verbose_feature_names_out=False).fit(
+        table()
+    )
     with pytest.raises(ValueError, match="not unique"):
         fitted.get_feature_names_out()
 

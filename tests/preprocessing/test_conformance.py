@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sklearn.utils.estimator_checks import check_estimator
+
 from mlcore.preprocessing import (
     Clip,
     ColumnTransformer,
@@ -15,7 +17,6 @@ from mlcore.preprocessing import (
     StandardScaler,
     TargetEncoder,
 )
-from sklearn.utils.estimator_checks import check_estimator
 
 ESTIMATORS: list[Any] = [
     Clip(-1, 1),

@@ -10,9 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import sklearn.preprocessing
+from sklearn.model_selection import KFold
+
 from mlcore.errors import UnsupportedModel
 from mlcore.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
-from sklearn.model_selection import KFold
 
 
 def words(*, seed: int = 0, rows: int = 400, extra: bool = False) -> np.ndarray[Any, Any]:
@@ -154,9 +155,7 @@ def test_labels_that_are_words_are_two_classes() -> None:
     X = words()
     y = targets(X, binary=True)
     named = np.array(["no", "yes"])[y]
-    np.testing.assert_array_equal(
-        TargetEncoder().fit(X, named).transform(X), TargetEncoder().fit(X, y).transform(X)
-    )
+    np.testing.assert_array_equal(TargetEncoder().fit(X, named).transform(X), TargetEncoder().fit(X, y).transform(X))
 
 
 def test_three_classes_are_refused() -> None:

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pytest
 import sklearn.impute
 import sklearn.preprocessing
+from sklearn.model_selection import PredefinedSplit
+
 from mlcore.errors import DataError, SchemaMismatch
 from mlcore.preprocessing.features import Indicator, Lookup
 from mlcore.preprocessing.fitting import FittedTransforms, fit_transforms
@@ -25,7 +27,6 @@ from mlcore.preprocessing.specs import (
     StepSpec,
     Target,
 )
-from sklearn.model_selection import PredefinedSplit
 
 ROWS = 503
 Array = np.ndarray[Any, Any]
@@ -87,9 +88,7 @@ def test_min_max_equals_scikit_learns() -> None:
 def test_later_statistics_see_earlier_steps() -> None:
     filled = sklearn.impute.SimpleImputer(strategy="median").fit_transform(x())
     expected = sklearn.preprocessing.StandardScaler().fit_transform(np.clip(filled, 1, 4))
-    np.testing.assert_allclose(
-        fitted("x", Impute("median"), Limit(1, 4), Scale()), expected, rtol=1e-5, atol=1e-6
-    )
+    np.testing.assert_allclose(fitted("x", Impute("median"), Limit(1, 4), Scale()), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_one_hot_equals_scikit_learns() -> None:
@@ -142,9 +141,7 @@ def test_steps_after_target_are_fitted_on_cross_fitted_values() -> None:
     scaler = sklearn.preprocessing.StandardScaler().fit(crossed)
     found = fit("s", Target(5.0), Scale())
     np.testing.assert_allclose(apply_training(found, 37), scaler.transform(crossed), rtol=1e-5)
-    np.testing.assert_allclose(
-        found.transforms.apply(table()), scaler.transform(encoder.transform(s())), rtol=1e-5
-    )
+    np.testing.assert_allclose(found.transforms.apply(table()), scaler.transform(encoder.transform(s())), rtol=1e-5)
 
 
 def test_other_features_are_not_cross_fitted() -> None:
@@ -163,9 +160,7 @@ def test_the_cut_into_batches_does_not_matter(steps: tuple[StepSpec, ...]) -> No
     np.testing.assert_allclose(small.transforms.apply(table()), whole.transforms.apply(table()), rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "steps", [(OneHot(),), (Ordinal(),), (Target(3.0),)], ids=["hot", "ordinal", "target"]
-)
+@pytest.mark.parametrize("steps", [(OneHot(),), (Ordinal(),), (Target(3.0),)], ids=["hot", "ordinal", "target"])
 def test_dictionaries_that_differ_between_batches_do_not_matter(steps: tuple[StepSpec, ...]) -> None:
     def coded() -> Iterable[pa.RecordBatch]:
         for batch in batches(41)():
@@ -232,7 +227,7 @@ def test_a_step_that_does_not_fit_its_column_is_named(column: str, steps: Any, m
 
 def test_no_rows_are_refused() -> None:
     with pytest.raises(DataError, match="no rows"):
-        fit_transforms(lambda: [], [FeatureSpec(("x",))])
+        fit_transforms(list, [FeatureSpec(("x",))])
 
 
 @pytest.mark.parametrize("steps", [(Scale(),), (MinMax(),), (Impute("mean"),)])

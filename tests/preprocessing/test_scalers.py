@@ -12,10 +12,11 @@ import pyarrow as pa
 import pytest
 import sklearn.impute
 import sklearn.preprocessing
+from sklearn.base import clone
+
 from mlcore.data.tables import to_table
 from mlcore.errors import UnsupportedModel
 from mlcore.preprocessing import Clip, MinMaxScaler, SimpleImputer, StandardScaler
-from sklearn.base import clone
 
 
 def numbers(*, seed: int = 0) -> np.ndarray[Any, Any]:

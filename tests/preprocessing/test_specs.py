@@ -7,6 +7,7 @@ import tomllib
 from typing import Any
 
 import pytest
+
 from mlcore.errors import ConfigError
 from mlcore.preprocessing.specs import (
     FeatureSpec,

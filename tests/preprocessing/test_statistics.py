@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+
 from mlcore.preprocessing.statistics import Cells, Extremes, Moments, ValueCounts, target_means
 
 Values = np.ndarray[Any, Any]
@@ -77,9 +78,7 @@ def test_cells_merge_across_dictionaries_in_another_order() -> None:
     rows = rng.choice(np.array(["a", "b", "c", "?"]), 200)
     target = rng.normal(size=200)
     whole = cells(rows, target, ["a", "b", "c"]).sort()
-    merged = cells(rows[:95], target[:95], ["c", "a", "b"]).merge(
-        cells(rows[95:], target[95:], ["b", "x", "c", "a"])
-    )
+    merged = cells(rows[:95], target[:95], ["c", "a", "b"]).merge(cells(rows[95:], target[95:], ["b", "x", "c", "a"]))
     merged = merged.sort()
     assert merged.categories == whole.categories == ("a", "b", "c")
     for k in (None, 2):

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+
 from mlcore.errors import ModelFormatError, UsageError
 from mlcore.preprocessing.features import (
     Affine,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from mlcore.errors import SchemaMismatch
 from mlcore.preprocessing.features import (
     MANY_ROWS,

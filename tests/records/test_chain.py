@@ -17,11 +17,7 @@ from mlcore.records.decisions import DecisionLog
 
 LAW = settings(max_examples=30, deadline=None)
 JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=5,
 )
@@ -60,9 +56,7 @@ def test_an_untouched_log_verifies_and_reads_back(rows: list[dict[str, Any]]) ->
 
 @LAW
 @given(LOGS, st.data())
-def test_any_single_changed_field_is_found_at_its_entry(
-    rows: list[dict[str, Any]], data: st.DataObject
-) -> None:
+def test_any_single_changed_field_is_found_at_its_entry(rows: list[dict[str, Any]], data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(rows) - 1))
     field = data.draw(st.sampled_from(FIELDS[1:]))
     was = rows[at][field]
@@ -93,9 +87,7 @@ def test_a_removed_entry_is_found_at_its_number(rows: list[dict[str, Any]], data
 @LAW
 @given(st.lists(SAID, min_size=2, max_size=6).map(rows_of), st.data())
 def test_entries_that_changed_places_are_found(rows: list[dict[str, Any]], data: st.DataObject) -> None:
-    one, other = sorted(
-        data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=2, max_size=2, unique=True))
-    )
+    one, other = sorted(data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=2, max_size=2, unique=True)))
     moved = list(rows)
     moved[one], moved[other] = {**rows[other], "seq": one + 1}, {**rows[one], "seq": other + 1}
     with pytest.raises(AuditError, match=rf"entry {one + 1}:"):
@@ -129,9 +121,7 @@ def test_an_entry_rewritten_with_a_fitting_hash_is_found_at_the_next(
 
 @LAW
 @given(LOGS, st.data())
-def test_a_head_noted_earlier_holds_while_the_log_grows(
-    rows: list[dict[str, Any]], data: st.DataObject
-) -> None:
+def test_a_head_noted_earlier_holds_while_the_log_grows(rows: list[dict[str, Any]], data: st.DataObject) -> None:
     noted = data.draw(st.integers(0, len(rows)))
     expected = Head(noted, rows[noted - 1]["hash"] if noted else GENESIS)
     assert chain.verify(rows, Head.parse(str(expected))).seq == len(rows)
@@ -147,9 +137,7 @@ def test_a_shortened_log_is_found_by_its_head(tmp_path: Path) -> None:
         other.execute("DELETE FROM decisions WHERE seq = 3")
     other.close()
     assert log.verify().seq == 2
-    with pytest.raises(
-        AuditError, match="entry 3: the head noted as .* the log was shortened, it now ends at entry 2"
-    ):
+    with pytest.raises(AuditError, match="entry 3: the head noted as .* the log was shortened, it now ends at entry 2"):
         log.verify(expected=noted)
     (tmp_path / "log.db").unlink()
     with pytest.raises(AuditError, match="it now ends at entry 0"):
@@ -157,9 +145,7 @@ def test_a_shortened_log_is_found_by_its_head(tmp_path: Path) -> None:
 
 
 def test_a_log_rewritten_from_the_start_is_found_by_its_head() -> None:
-    said = dict.fromkeys(("actor", "action", "object", "reason"), "x") | dict.fromkeys(
-        ("from", "to", "request_id")
-    )
+    said = dict.fromkeys(("actor", "action", "object", "reason"), "x") | dict.fromkeys(("from", "to", "request_id"))
     honest = rows_of([{**said, "details": {}}] * 2)
     forged = rows_of([{**said, "details": {"auc": 1.0}}] * 2)
     with pytest.raises(AuditError, match="entry 2: the head noted as .* was rewritten"):

@@ -25,9 +25,7 @@ def promoted(log: DecisionLog, *versions: str) -> DecisionLog:
 
 
 def test_an_entry_keeps_all_it_was_given(log: DecisionLog) -> None:
-    log.append(
-        "gate", "m", to="4", reason="auc 0.7 >= 0.65", request_id="r1", details={"b": [1, 0.5], "a": None}
-    )
+    log.append("gate", "m", to="4", reason="auc 0.7 >= 0.65", request_id="r1", details={"b": [1, 0.5], "a": None})
     (entry,) = log.entries()
     kept = (
         entry.seq,
@@ -74,9 +72,7 @@ def test_a_promotion_says_what_it_replaced(log: DecisionLog) -> None:
 
 def test_promotion_against_a_stale_champion_is_a_conflict(log: DecisionLog) -> None:
     promoted(log, "1", "2")
-    with pytest.raises(
-        Conflict, match=r"expected version 1 as champion, found version 2; .*repeat"
-    ) as caught:
+    with pytest.raises(Conflict, match=r"expected version 1 as champion, found version 2; .*repeat") as caught:
         log.promote("m", "3", expected="1", reason="better")
     assert caught.value.exit_code == 3
     assert log.champion("m") == "2"
@@ -313,9 +309,7 @@ def test_a_full_disk_is_a_clear_error_and_keeps_what_was_there(tmp_path: Path) -
     log = DecisionLog(tmp_path / "log.db", actor="ann")
     log.append("gate", "m")
     # SQLite fails in the same way when a database may not grow any more.
-    sqlalchemy.event.listen(
-        log._database._engine, "connect", lambda db, _: db.execute("PRAGMA max_page_count = 1")
-    )
+    sqlalchemy.event.listen(log._database._engine, "connect", lambda db, _: db.execute("PRAGMA max_page_count = 1"))
     with pytest.raises(RegistryError, match=r"is full; free some space"):
         log.append("gate", "m", reason="x" * 100_000)
     assert log.verify().seq == 1
@@ -360,9 +354,7 @@ def test_an_address_that_names_no_log_is_refused(url: str, error: type[Exception
         DecisionLog(url, actor="ann")
 
 
-@pytest.mark.parametrize(
-    "address", ["u:s3cret-word@127.0.0.1:1/d", "127.0.0.1:1/d?user=u&password=s3cret-word"]
-)
+@pytest.mark.parametrize("address", ["u:s3cret-word@127.0.0.1:1/d", "127.0.0.1:1/d?user=u&password=s3cret-word"])
 def test_a_password_is_in_no_message(postgres: object, address: str) -> None:
     log = DecisionLog(f"postgresql+psycopg://{address}", actor="ann")
     with pytest.raises(RegistryError, match="decision log postgresql") as caught:

@@ -37,15 +37,13 @@ def registry(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.delenv(name, raising=False)
     (tmp_path / ".mlcore").mkdir()
     shutil.copy(database, tmp_path / ".mlcore" / "mlflow.db")
-    yield Registry.open(tmp_path, actor="ann")
+    return Registry.open(tmp_path, actor="ann")
 
 
 @pytest.fixture
 def three(registry: Registry) -> Registry:
     for version, digest in DIGESTS.items():
-        assert (
-            registry.register("m", registry.root / ".mlcore/bundles" / digest[:12], digest=digest) == version
-        )
+        assert registry.register("m", registry.root / ".mlcore/bundles" / digest[:12], digest=digest) == version
     return registry
 
 
@@ -128,9 +126,7 @@ def test_a_status_can_be_changed(three: Registry) -> None:
         three.set_status("m", "2", "fine")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("ref", "version"), [("2", "2"), ("ab34", "2"), (DIGESTS["3"], "3"), ("champion", "1")]
-)
+@pytest.mark.parametrize(("ref", "version"), [("2", "2"), ("ab34", "2"), (DIGESTS["3"], "3"), ("champion", "1")])
 def test_a_version_is_found_by_number_digest_and_alias(three: Registry, ref: str, version: str) -> None:
     promote(three, "1")
     assert three.get("m", ref).version == version
@@ -265,9 +261,7 @@ def test_a_model_that_is_not_mlcores_is_left_alone(registry: Registry) -> None:
     assert registry.versions("theirs") == () and registry.log.entries() == ()
 
 
-def test_the_environment_leads_to_another_tracking_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_leads_to_another_tracking_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:s3cret-word@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     registry = Registry.open(tmp_path, actor="ann")
@@ -277,9 +271,7 @@ def test_the_environment_leads_to_another_tracking_server(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "text", [b"neither a database nor anything else" * 9, b"SQLite format 3\0" + b"x" * 500]
-)
+@pytest.mark.parametrize("text", [b"neither a database nor anything else" * 9, b"SQLite format 3\0" + b"x" * 500])
 def test_a_registry_file_that_is_no_database_is_refused(tmp_path: Path, text: bytes) -> None:
     file = tmp_path / ".mlcore/mlflow.db"
     file.parent.mkdir()

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import sklearn.metrics
+from sklearn.calibration import calibration_curve
+
 from mlcore.errors import DataError
 from mlcore.training import metrics, monthly, regression_metrics
-from sklearn.calibration import calibration_curve
 
 Array = np.ndarray[Any, Any]
 

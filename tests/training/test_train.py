@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xgboost
+
 from mlcore.errors import DataError, SchemaMismatch, UsageError
 from mlcore.preprocessing.features import Affine, Feature, Fill, Transforms
 from mlcore.preprocessing.specs import FeatureSpec, OneHot, Target
@@ -212,9 +213,7 @@ def test_other_time_types_are_compared_at_their_own_midnight(tmp_path: Path, kin
     local = table().set_column(5, "time", pa.compute.cast(table()["time"], kind, safe=False))
     if pa.types.is_timestamp(kind) and kind.tz:
         naive = table()["time"].cast(pa.timestamp("s"))
-        local = table().set_column(
-            5, "time", pa.compute.assume_timezone(naive, kind.tz, nonexistent="earliest")
-        )
+        local = table().set_column(5, "time", pa.compute.assume_timezone(naive, kind.tz, nonexistent="earliest"))
     pq.write_table(local, tmp_path / "x.parquet")
     trained = train([tmp_path / "x.parquet"], since=date(2013, 2, 1), until=date(2013, 2, 11), rounds=2)
     assert trained.labelled == len(labelled(datetime(2013, 2, 1), datetime(2013, 2, 11)))

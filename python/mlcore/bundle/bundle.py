@@ -93,7 +93,7 @@ class Bundle:
 
     def _rename(self, part: Path, target: Path) -> str:
         try:
-            os.rename(part, target)  # noqa: PTH104  # never overwrites a folder that holds files
+            os.rename(part, target)  # never overwrites a folder that holds files
         except OSError:
             if not _taken(target):
                 raise

@@ -35,9 +35,7 @@ def digest_of(files: Mapping[str, bytes]) -> str:
 
 def canonical(value: object) -> bytes:
     """Return the one JSON text of a value: keys sorted, no spaces, UTF-8."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def render(files: Mapping[str, bytes], provenance: Mapping[str, Any]) -> bytes:
@@ -145,9 +143,7 @@ def read_bytes(folder: Path, name: str) -> bytes:
 
 
 def _altered(folder: Path, name: str) -> BundleError:
-    return BundleError(
-        f"Bundle {folder}: {name} was altered after the Bundle was saved; restore it from a copy"
-    )
+    return BundleError(f"Bundle {folder}: {name} was altered after the Bundle was saved; restore it from a copy")
 
 
 def _table(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:

@@ -67,7 +67,6 @@ def _of_current_folder(ref: str) -> Registry:
 
     if not (Path.cwd() / STATE).is_dir() and "MLFLOW_TRACKING_URI" not in os.environ:
         raise UsageError(
-            f"'{ref}' is looked up in the records of a project, and {Path.cwd()} is none; "
-            "go to the project's folder"
+            f"'{ref}' is looked up in the records of a project, and {Path.cwd()} is none; go to the project's folder"
         )
     return Registry.open(Path.cwd())

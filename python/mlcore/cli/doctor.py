@@ -35,7 +35,11 @@ def doctor(options: Namespace) -> int:
     rows = [[name, "✓" if not item["missing"] else "–", item["isa"] or item["missing"]] for name, item in found["backends"].items()]  # fmt: skip
     output.table(["backend", "", ""], rows)
     packages = [
-        [item["package"], item["version"] or "–", item["purpose"] if item["version"] else f"for {item['purpose']}: {item['add']}"]
+        [
+            item["package"],
+            item["version"] or "–",
+            item["purpose"] if item["version"] else f"for {item['purpose']}: {item['add']}",
+        ]
         for item in found["packages"]
     ]
     output.table(["package", "version", ""], packages)

@@ -60,7 +60,9 @@ def _command(commands: Any, name: str, text: str, call: str) -> argparse.Argumen
 
 
 def _group(commands: Any, name: str, text: str) -> Any:
-    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", formatter_class=_Formatter)
+    parser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".", formatter_class=_Formatter
+    )
     return parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
 

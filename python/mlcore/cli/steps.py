@@ -30,7 +30,9 @@ def run(options: Namespace) -> int:
 
 
 def _dry_run(options: Namespace, found: Context) -> int:
-    planned = [{"step": name, "runs": bool(reason), "reason": reason or "unchanged"} for name, reason in running.plan(found)]
+    planned = [
+        {"step": name, "runs": bool(reason), "reason": reason or "unchanged"} for name, reason in running.plan(found)
+    ]
     if options.json:
         output.as_json(planned)
     else:
@@ -48,7 +50,7 @@ def _finish(options: Namespace, results: list[StepResult]) -> None:
 def result_json(result: StepResult) -> dict[str, Any]:
     """Return a step's result as programs read it."""
     return {"step": result.name, "skipped": result.skipped, "reason": result.reason, "seconds": round(result.seconds, 4),
-            "rows": result.rows, "outputs": list(result.outputs), **{"facts": dict(result.facts)}}  # fmt: skip
+            "rows": result.rows, "outputs": list(result.outputs), "facts": dict(result.facts)}  # fmt: skip
 
 
 def step(options: Namespace) -> int:
@@ -88,7 +90,9 @@ def score(options: Namespace) -> int:
                         "seconds": round(summary.seconds, 4), "manifest": str(summary.manifest)})  # fmt: skip
     elif not options.quiet:
         rate = f", {summary.rows / summary.seconds:,.0f} rows/s" if summary.skipped < len(summary.files) else ""
-        output.line(f"{summary.rows:,} rows in {len(summary.files)} files, {summary.skipped} already done{rate}: {options.out}")
+        output.line(
+            f"{summary.rows:,} rows in {len(summary.files)} files, {summary.skipped} already done{rate}: {options.out}"
+        )
     return 0
 
 

@@ -110,4 +110,6 @@ def check_same(path: Path, schema: pa.Schema, first: pa.Schema, columns: Sequenc
             raise SchemaMismatch(f"{path}: column '{name}' is missing; files before it have it")
         found, expected = schema.field(name).type, first.field(name).type
         if not same_meaning(found, expected):
-            raise SchemaMismatch(f"column '{name}' in {path}: expected {expected} as in the files before, found {found}")
+            raise SchemaMismatch(
+                f"column '{name}' in {path}: expected {expected} as in the files before, found {found}"
+            )

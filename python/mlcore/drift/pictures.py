@@ -194,6 +194,4 @@ def _short(text: str, width: float) -> str:
 
 def _svg(width: float, height: float, title: str, parts: list[str], *, fixed: bool = False) -> str:
     size = f'width="{width:.0f}" height="{height:.0f}"' if fixed else f'width="{width:.0f}"'
-    return (
-        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" {size} role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
-    )
+    return f'<svg viewBox="0 0 {width:.0f} {height:.0f}" {size} role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'

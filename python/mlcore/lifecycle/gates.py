@@ -84,17 +84,13 @@ def _gate(metric: str, limits: Any, known: Collection[str]) -> Gate:
             f"mlcore.toml, table [gates]: unknown metric '{metric}'; measured are {', '.join(sorted(known))}"
         )
     if not isinstance(limits, Mapping) or not limits:
-        raise ConfigError(
-            f"mlcore.toml, [gates] {metric}: give limits, such as {{min = 0.65}} or {{max = 0.1}}"
-        )
+        raise ConfigError(f"mlcore.toml, [gates] {metric}: give limits, such as {{min = 0.65}} or {{max = 0.1}}")
     for key in limits:
         if key not in ("min", "max"):
             raise ConfigError(f"mlcore.toml, [gates] {metric}: unknown key '{key}'; it takes min and max")
     gate = Gate(metric, _number(metric, "min", limits), _number(metric, "max", limits))
     if gate.minimum is not None and gate.maximum is not None and gate.minimum > gate.maximum:
-        raise ConfigError(
-            f"mlcore.toml, [gates] {metric}: min {gate.minimum:g} is above max {gate.maximum:g}"
-        )
+        raise ConfigError(f"mlcore.toml, [gates] {metric}: min {gate.minimum:g} is above max {gate.maximum:g}")
     return gate
 
 

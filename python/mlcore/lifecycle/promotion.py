@@ -56,9 +56,7 @@ class Submission:
         if not self.passed:
             failed = "; ".join(str(result) for result in self.gates if not result.passed)
             name = f"{self.version.name}:{self.version.version}"
-            raise GateFailed(
-                f"{name} is rejected: {failed}; change the features or the training and run again"
-            )
+            raise GateFailed(f"{name} is rejected: {failed}; change the features or the training and run again")
 
 
 def champion(registry: Registry, name: str) -> str | None:
@@ -101,9 +99,7 @@ def submit(
     version = registry.register(name, bundle, digest=digest, run_id=run_id)
     results = evaluate(metrics, gates)
     for result in results:
-        registry.log.append(
-            "gate", name, to=version, reason=str(result), request_id=run_id, details=result.to_json()
-        )
+        registry.log.append("gate", name, to=version, reason=str(result), request_id=run_id, details=result.to_json())
     if not all(result.passed for result in results):
         registry.set_status(name, version, "rejected")
         failed = ", ".join(result.metric for result in results if not result.passed)

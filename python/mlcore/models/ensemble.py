@@ -106,9 +106,7 @@ class TreeEnsemble:
                 base_margin=float.fromhex(scalars["base_margin"]),
                 feature_names=tuple(scalars["feature_names"]),
                 named=scalars["named"],
-                stored_categories=tuple(
-                    None if c is None else tuple(c) for c in scalars["stored_categories"]
-                ),
+                stored_categories=tuple(None if c is None else tuple(c) for c in scalars["stored_categories"]),
                 tree_start=np.array(scalars["tree_start"], np.int64),
                 set_start=np.array(scalars["set_start"], np.int64),
                 set_values=np.array(scalars["set_values"], np.int32),
@@ -132,9 +130,7 @@ _NODE_COLUMNS: Final[dict[str, type[np.generic]]] = {
 def _scalars(table: pa.Table) -> dict[str, Any]:
     text = (table.schema.metadata or {}).get(_METADATA_KEY)
     if text is None:
-        raise ModelFormatError(
-            "this Arrow table holds no tree ensemble (metadata 'mlcore.tree_ensemble' is absent)"
-        )
+        raise ModelFormatError("this Arrow table holds no tree ensemble (metadata 'mlcore.tree_ensemble' is absent)")
     scalars: dict[str, Any] = json.loads(text)
     if scalars.get("format") != FORMAT:
         raise ModelFormatError(f"tree table: format {scalars.get('format')}, this version reads {FORMAT}")
@@ -155,17 +151,11 @@ def check_structure(model: TreeEnsemble) -> None:
         raise ModelFormatError("tree bounds do not cover the nodes, or a tree is empty")
     for name in _NODE_COLUMNS:
         if len(getattr(model, name)) != n_nodes:
-            raise ModelFormatError(
-                f"array '{name}' has {len(getattr(model, name))} entries for {n_nodes} nodes"
-            )
+            raise ModelFormatError(f"array '{name}' has {len(getattr(model, name))} entries for {n_nodes} nodes")
     if len(model.stored_categories) != model.n_features or len(set(model.feature_names)) != model.n_features:
-        raise ModelFormatError(
-            "feature names are not unique, or categories are given for another number of features"
-        )
+        raise ModelFormatError("feature names are not unique, or categories are given for another number of features")
     split = model.feature >= 0
-    _refuse(
-        model, split & (model.feature >= model.n_features), "asks for a feature that the model does not have"
-    )
+    _refuse(model, split & (model.feature >= model.n_features), "asks for a feature that the model does not have")
     _refuse(model, split & np.isnan(model.threshold) & (model.category_set < 0), "has a NaN threshold")
     _check_children(model, split)
     _check_sets(model, split)
@@ -184,17 +174,9 @@ def _check_children(model: TreeEnsemble, split: np.ndarray[Any, np.dtype[np.bool
 
 def _check_sets(model: TreeEnsemble, split: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
     n_sets = len(model.set_start) - 1
-    _refuse(
-        model, split & (model.category_set >= n_sets), "asks for a category set that the model does not have"
-    )
+    _refuse(model, split & (model.category_set >= n_sets), "asks for a category set that the model does not have")
     starts, values = model.set_start, model.set_values
-    if (
-        n_sets < 0
-        or starts[0] != 0
-        or starts[-1] != len(values)
-        or np.any(np.diff(starts) < 0)
-        or np.any(values < 0)
-    ):
+    if n_sets < 0 or starts[0] != 0 or starts[-1] != len(values) or np.any(np.diff(starts) < 0) or np.any(values < 0):
         raise ModelFormatError("category sets are malformed")
 
 

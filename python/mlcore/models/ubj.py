@@ -56,9 +56,7 @@ class _Reader:
     def number(self, marker: int) -> int | float:
         dtype = _NUMBERS.get(marker)
         if dtype is None:
-            raise ModelFormatError(
-                f"UBJ: number expected at byte {self.position - 1}, found marker {chr(marker)!r}"
-            )
+            raise ModelFormatError(f"UBJ: number expected at byte {self.position - 1}, found marker {chr(marker)!r}")
         item = np.frombuffer(self.take(int(dtype[-1])), dtype)[0].item()
         assert isinstance(item, int | float)
         return item
@@ -127,9 +125,7 @@ class _Reader:
             dtype = np.dtype(_NUMBERS[kind])
             return np.frombuffer(self.take(count * dtype.itemsize), dtype).astype(dtype.newbyteorder("="))
         if kind is not None:
-            raise ModelFormatError(
-                f"UBJ: array of type {chr(kind)!r} at byte {self.position} is not supported"
-            )
+            raise ModelFormatError(f"UBJ: array of type {chr(kind)!r} at byte {self.position} is not supported")
         result: list[object] = []
         while count is None or len(result) < count:
             marker = self.byte()

@@ -64,24 +64,18 @@ def _learner(learner: Mapping[str, Any]) -> TreeEnsemble:
         raise UnsupportedModel(f"booster '{booster['name']}' is not imported; gbtree is")
     objective = learner["objective"]["name"]
     if objective not in _LINKS:
-        raise UnsupportedModel(
-            f"objective '{objective}' is not imported; these are: {', '.join(sorted(_LINKS))}"
-        )
+        raise UnsupportedModel(f"objective '{objective}' is not imported; these are: {', '.join(sorted(_LINKS))}")
     parameters = learner["learner_model_param"]
     for name, most in (("num_class", 1), ("num_target", 1)):
         if int(parameters.get(name, "0")) > most:
-            raise UnsupportedModel(
-                f"{name} = {parameters[name]}: models of more than one output are not imported"
-            )
+            raise UnsupportedModel(f"{name} = {parameters[name]}: models of more than one output are not imported")
     n_features = int(parameters["num_feature"])
     names = tuple(learner.get("feature_names") or ())
     if names and len(names) != n_features:
         raise ModelFormatError(f"{len(names)} feature names for {n_features} features")
     model = booster["model"]
     if len(model["trees"]) != int(model["gbtree_model_param"]["num_trees"]):
-        raise ModelFormatError(
-            f"{len(model['trees'])} trees, {model['gbtree_model_param']['num_trees']} announced"
-        )
+        raise ModelFormatError(f"{len(model['trees'])} trees, {model['gbtree_model_param']['num_trees']} announced")
     return TreeEnsemble(
         source="xgboost",
         objective=objective,
@@ -99,9 +93,7 @@ def _base_margin(text: str, link: Link) -> float:
     parsed = json.loads(text)
     values = parsed if isinstance(parsed, list) else [parsed]
     if len(values) != 1:
-        raise UnsupportedModel(
-            f"base_score has {len(values)} values: models of more than one output are not imported"
-        )
+        raise UnsupportedModel(f"base_score has {len(values)} values: models of more than one output are not imported")
     score = np.float32(values[0])
     if link == "identity":
         return float(score)
@@ -170,9 +162,7 @@ def _trees(trees: Sequence[Mapping[str, Any]], n_features: int) -> dict[str, Any
 def _tree(tree: Mapping[str, Any], index: int, n_features: int) -> dict[str, Any]:
     parameters = tree["tree_param"]
     if int(parameters.get("size_leaf_vector", "1")) > 1:
-        raise UnsupportedModel(
-            f"tree {index} has vector leaves: models of more than one output are not imported"
-        )
+        raise UnsupportedModel(f"tree {index} has vector leaves: models of more than one output are not imported")
     left, right = _integers(tree["left_children"]), _integers(tree["right_children"])
     condition = np.asarray(tree["split_conditions"], np.float32)
     split_type = _integers(tree["split_type"]) if "split_type" in tree else np.zeros_like(left)
@@ -210,15 +200,9 @@ def _category_sets(
     starts = np.asarray(tree.get("categories_segments", ()), np.int64)
     sizes = np.asarray(tree.get("categories_sizes", ()), np.int64)
     values = _integers(tree.get("categories", ()))
-    if not (len(nodes) == len(starts) == len(sizes)) or not np.array_equal(
-        np.sort(nodes), np.flatnonzero(categorical)
-    ):
+    if not (len(nodes) == len(starts) == len(sizes)) or not np.array_equal(np.sort(nodes), np.flatnonzero(categorical)):
         raise ModelFormatError(f"tree {index}: category sets do not match the categorical splits")
-    if (
-        np.any(sizes < 0)
-        or not np.array_equal(starts, np.cumsum(sizes) - sizes)
-        or sizes.sum() != len(values)
-    ):
+    if np.any(sizes < 0) or not np.array_equal(starts, np.cumsum(sizes) - sizes) or sizes.sum() != len(values):
         raise ModelFormatError(f"tree {index}: category sets are malformed")
     category_set = np.full(len(categorical), -1, np.int32)
     category_set[nodes] = np.arange(len(nodes), dtype=np.int32)

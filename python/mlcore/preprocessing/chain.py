@@ -103,9 +103,7 @@ def _check_kind(chain: Chain, step: StepSpec) -> None:
         else:
             wanted = found
     if found != wanted:
-        raise SchemaMismatch(
-            f"column '{chain.column}' holds {found} and step '{name_of(step)}' needs {wanted}"
-        )
+        raise SchemaMismatch(f"column '{chain.column}' holds {found} and step '{name_of(step)}' needs {wanted}")
 
 
 def observe(chain: Chain, raw: Any, target: Array | None, fold: Array) -> Statistic:
@@ -220,8 +218,7 @@ def _most_frequent(chain: Chain, cells: Cells) -> str:
 def _one_hot(chain: Chain, cells: Cells) -> tuple[tuple[str, tuple[Step, ...]], ...]:
     names: list[str | None] = [*cells.categories, *([None] if cells.rows[-1] else [])]
     return tuple(
-        ("_nan" if name is None else f"_{name}", (fill_missing(Indicator(name), chain.fill),))
-        for name in names
+        ("_nan" if name is None else f"_{name}", (fill_missing(Indicator(name), chain.fill),)) for name in names
     )
 
 

@@ -30,12 +30,9 @@ class CategoryEncoder(Transformer):
         columns = read_columns(self, X, reset=True)
         given = None if isinstance(self.categories, str) else self.categories
         if given is not None and len(given) != len(columns):
-            raise InvalidInput(
-                "Shape mismatch: if categories is an array, it has to be of shape (n_features,)."
-            )
+            raise InvalidInput("Shape mismatch: if categories is an array, it has to be of shape (n_features,).")
         self.categories_ = [
-            _categories(values) if given is None else _given(given[j], values, j)
-            for j, values in enumerate(columns)
+            _categories(values) if given is None else _given(given[j], values, j) for j, values in enumerate(columns)
         ]
         if given is not None and refuse_unknown:
             self._places(columns, "fit")
@@ -62,9 +59,7 @@ class CategoryEncoder(Transformer):
         """
         names = [value for value in self.categories_[j].tolist() if not is_missing(value)]
         if not all(isinstance(name, str) for name in names):
-            raise UnsupportedModel(
-                f"column '{column}': categories that are numbers are not lowered; make them strings"
-            )
+            raise UnsupportedModel(f"column '{column}': categories that are numbers are not lowered; make them strings")
         return tuple(names)
 
     def _knows_missing(self, j: int) -> bool:
@@ -230,9 +225,7 @@ class OrdinalEncoder(OneToOneFeatureMixin, CategoryEncoder):  # type: ignore[mis
 
     def _check(self) -> None:
         if self.handle_unknown not in ("error", "use_encoded_value"):
-            raise InvalidInput(
-                f"handle_unknown must be 'error' or 'use_encoded_value', not {self.handle_unknown!r}"
-            )
+            raise InvalidInput(f"handle_unknown must be 'error' or 'use_encoded_value', not {self.handle_unknown!r}")
         if (self.handle_unknown == "use_encoded_value") == (self.unknown_value is None):
             raise InvalidInput(
                 "unknown_value should be an integer or np.nan when handle_unknown is 'use_encoded_value', and None "

@@ -135,9 +135,7 @@ class Transforms:
 
 
 def _feature_from_json(item: Mapping[str, Any]) -> Feature:
-    return Feature(
-        str(item["name"]), str(item["column"]), tuple(step_from_json(step) for step in item["steps"])
-    )
+    return Feature(str(item["name"]), str(item["column"]), tuple(step_from_json(step) for step in item["steps"]))
 
 
 def check_kind(features: Sequence[Feature], *, strings: bool) -> None:

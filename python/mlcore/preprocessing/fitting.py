@@ -45,9 +45,7 @@ class FittedTransforms:
         return out
 
 
-def fit_transforms(
-    batches: Batches, specs: Sequence[FeatureSpec], *, label: Labels | None = None
-) -> FittedTransforms:
+def fit_transforms(batches: Batches, specs: Sequence[FeatureSpec], *, label: Labels | None = None) -> FittedTransforms:
     """Return the specs fitted on all rows of `batches()`, which is called once a pass and must repeat itself.
 
     `label` gives each row's target, float64 without NaN; only target encoding needs it. Values that are missing

@@ -91,9 +91,7 @@ def _from_pandas(X: Any) -> list[Values]:
 def _from_arrow(table: pa.Table) -> list[Values]:
     batches = table.combine_chunks().to_batches()
     if len(batches) != 1:  # more than 2 GiB of strings: chunks stay
-        raise InvalidInput(
-            "the table is too large for one estimator call; train with mlcore.training instead"
-        )
+        raise InvalidInput("the table is too large for one estimator call; train with mlcore.training instead")
     found: list[Values] = []
     for name in table.column_names:
         raw = column(batches[0].select([name]), name)
@@ -142,9 +140,7 @@ def read_numbers(estimator: Any, X: Any, *, reset: bool) -> Array:
 
     """
     if not is_table(X):
-        X = validate_data(
-            estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan", copy=True
-        )
+        X = validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan", copy=True)
         return np.asarray(X)
     columns = read_columns(estimator, X, reset=reset)
     for j, values in enumerate(columns):

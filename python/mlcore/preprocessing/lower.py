@@ -70,12 +70,8 @@ def to_transforms(drafts: Sequence[Draft], names: Sequence[str] | Array) -> Tran
     """Return finished drafts as named features."""
     for draft in drafts:
         if draft.fill is not None:
-            raise UnsupportedModel(
-                f"column '{draft.column}': its strings are imputed but never turned into numbers"
-            )
-    features = [
-        Feature(str(name), draft.column, draft.steps) for name, draft in zip(names, drafts, strict=True)
-    ]
+            raise UnsupportedModel(f"column '{draft.column}': its strings are imputed but never turned into numbers")
+    features = [Feature(str(name), draft.column, draft.steps) for name, draft in zip(names, drafts, strict=True)]
     return Transforms(tuple(features))
 
 

@@ -73,9 +73,7 @@ class _Scaler(OneToOneFeatureMixin, Transformer):  # type: ignore[misc]
         lowered = []
         for draft, center, width in zip(drafts, *self._affine(), strict=True):
             if math.isnan(center) or math.isnan(width):
-                raise UnsupportedModel(
-                    f"column '{draft.column}' had no values in training and cannot be scaled"
-                )
+                raise UnsupportedModel(f"column '{draft.column}' had no values in training and cannot be scaled")
             lowered.append(draft.then(steps.Affine(float(center), float(width))))
         return lowered
 

@@ -176,9 +176,7 @@ class Cells:
         return sums
 
 
-def _merge_moments(
-    a: tuple[Array, Array, Array], b: tuple[Array, Array, Array]
-) -> tuple[Array, Array, Array]:
+def _merge_moments(a: tuple[Array, Array, Array], b: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
     delta = b[1] / np.maximum(b[0], 1) - a[1] / np.maximum(a[0], 1)
     count = a[0] + b[0]
     both = a[0] * b[0] / np.maximum(count, 1)  # 0 where one side has no row

@@ -35,9 +35,7 @@ class Affine:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.center) and math.isfinite(self.scale) and self.scale != 0):
-            raise UsageError(
-                f"center {self.center} and scale {self.scale} must be finite, and scale other than 0"
-            )
+            raise UsageError(f"center {self.center} and scale {self.scale} must be finite, and scale other than 0")
 
 
 @dataclass(frozen=True)
@@ -109,9 +107,7 @@ def evaluate(steps: Sequence[Step], values: Array) -> F4:
         return numbers(steps, values.astype(np.float64)).astype(np.float32)
 
 
-def evaluate_categories(
-    steps: Sequence[Step], categories: Sequence[str]
-) -> tuple[F4, np.float32, np.float32]:
+def evaluate_categories(steps: Sequence[Step], categories: Sequence[str]) -> tuple[F4, np.float32, np.float32]:
     """Return the float32 feature of each category, of an unknown one, and of a missing value.
 
     A category that the first step does not list is an unknown one, and gets its number.
@@ -145,7 +141,5 @@ def numbers(steps: Sequence[Step], x: Array) -> Array:
             case Indicator(None) if position == 0:
                 x = np.isnan(x).astype(np.float64)
             case _:
-                raise UsageError(
-                    f"{type(step).__name__} reads strings: it must come first, on a string column"
-                )
+                raise UsageError(f"{type(step).__name__} reads strings: it must come first, on a string column")
     return x

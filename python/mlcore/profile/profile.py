@@ -96,7 +96,9 @@ class Profile:
 
         counts: int64, one a bin and missing last; of a categorical column one a category, then unseen, then missing.
         """
-        columns = {name: _tallied(reference.columns[name], counts[name]) for name in reference.columns if name in counts}
+        columns = {
+            name: _tallied(reference.columns[name], counts[name]) for name in reference.columns if name in counts
+        }
         rows = next(iter(columns.values())).rows if columns else 0
         return Profile(rows, columns)
 

@@ -153,8 +153,7 @@ def _check(row: Mapping[str, Any], before: Head) -> Head:
         raise AuditError(f"decision log, entry {seq}: it was inserted, entries count from 1")
     if seq != before.seq + 1:
         raise AuditError(
-            f"decision log, entry {before.seq + 1}: it is missing, entry {seq} comes next; "
-            "it was removed or moved"
+            f"decision log, entry {before.seq + 1}: it is missing, entry {seq} comes next; it was removed or moved"
         )
     digest = entry_hash(_body(row))
     if row["hash"] != digest:

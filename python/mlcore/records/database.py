@@ -95,9 +95,7 @@ class Database:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RegistryError(
-                f"decision log {self.name}: cannot make its folder: {error.strerror}"
-            ) from error
+            raise RegistryError(f"decision log {self.name}: cannot make its folder: {error.strerror}") from error
 
     @contextmanager
     def _plain_errors(self) -> Iterator[None]:
@@ -141,9 +139,7 @@ def _parse(url: str | Path) -> URL:
         return make_url(url)
     except (ArgumentError, ValueError):
         # The text may hold a password, so neither it nor the cause is shown.
-        raise UsageError(
-            "the decision log's address is not a database URL such as sqlite:///log.db"
-        ) from None
+        raise UsageError("the decision log's address is not a database URL such as sqlite:///log.db") from None
 
 
 def _shown(url: URL) -> str:
@@ -198,10 +194,7 @@ def metadata() -> MetaData:
         described,
         Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
         Column("ts", String(32), nullable=False),
-        *(
-            Column(name, Text, nullable=False, index=name == "object")
-            for name in ("actor", "action", "object")
-        ),
+        *(Column(name, Text, nullable=False, index=name == "object") for name in ("actor", "action", "object")),
         *(Column(name, Text) for name in ("from", "to")),
         Column("reason", Text, nullable=False),
         Column("request_id", Text),

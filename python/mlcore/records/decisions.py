@@ -143,9 +143,7 @@ class DecisionLog:
 
         return self._decide(decide)
 
-    def rollback(
-        self, name: str, *, reason: str, expected: str | None = None, request_id: str | None = None
-    ) -> Entry:
+    def rollback(self, name: str, *, reason: str, expected: str | None = None, request_id: str | None = None) -> Entry:
         """Return the entry that put back the latest earlier champion that is not quarantined.
 
         The version that served is quarantined: no later rollback leads to it, until it is promoted again.
@@ -217,9 +215,7 @@ class DecisionLog:
         return chain.entry_of(row)
 
     def _deny(self, connection: Connection, said: Mapping[str, Any], why: MlcoreError) -> MlcoreError:
-        self._add(
-            connection, {**said, "action": "deny", "details": {"wanted": said["action"], "why": str(why)}}
-        )
+        self._add(connection, {**said, "action": "deny", "details": {"wanted": said["action"], "why": str(why)}})
         return why
 
 
@@ -271,9 +267,7 @@ def _conflict(name: str, to: str | None, expected: str | None, found: str | None
 
 
 def _nowhere(name: str, found: str | None) -> RegistryError:
-    served = (
-        "it has no champion" if found is None else f"version {found} serves and no earlier champion is left"
-    )
+    served = "it has no champion" if found is None else f"version {found} serves and no earlier champion is left"
     return RegistryError(
         f"'{name}' cannot be rolled back: {served}; promote another version instead (mlcore models list)"
     )

@@ -62,9 +62,7 @@ def reconcile(client: MlflowClient, log: DecisionLog, name: str) -> Entry | None
         return _note(log, name, want, found, f"version {want} was deleted from MLflow outside mlcore")
     entry = None
     if found != want and (found or _NONE) not in str(model.tags.get(TAG, _NONE)).split(">"):
-        entry = _note(
-            log, name, want, found, f"the MLflow alias was changed outside mlcore; set to {want} again"
-        )
+        entry = _note(log, name, want, found, f"the MLflow alias was changed outside mlcore; set to {want} again")
     project(client, log, name)
     return entry
 

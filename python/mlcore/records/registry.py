@@ -219,9 +219,7 @@ class Registry:
 
     def _search(self, query: str | None) -> list[MlflowVersion]:
         with self._client() as client:
-            found = _pages(
-                lambda token: client.search_model_versions(query, max_results=_PAGE, page_token=token)
-            )
+            found = _pages(lambda token: client.search_model_versions(query, max_results=_PAGE, page_token=token))
             ours = [item for item in found if _BUNDLE in item.tags]
         return sorted(ours, key=lambda item: (item.name, int(item.version)))
 

@@ -63,7 +63,9 @@ def score_files(
     selection = Selection(tuple(keep), time, since, until, score_name)
     sources = list_files(inputs)
     targets = _targets(sources, folder)
-    manifest = Manifest.open(folder, job={**selection.key(scorer.digest), "profiled": scorer.profile is not None}, resume=resume)
+    manifest = Manifest.open(
+        folder, job={**selection.key(scorer.digest), "profiled": scorer.profile is not None}, resume=resume
+    )
     jobs = [
         FileJob(scorer, source, targets[source], selection)
         for source in sources

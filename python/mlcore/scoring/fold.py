@@ -116,9 +116,7 @@ def _raw_edges(
         mine = np.flatnonzero(owners == feature)
         limits, steps, up = thresholds[mine], source.steps, rising[feature]
 
-        def crossed(
-            raw: Array, limits: Array = limits, steps: tuple[Step, ...] = steps, up: bool = up
-        ) -> Array:
+        def crossed(raw: Array, limits: Array = limits, steps: tuple[Step, ...] = steps, up: bool = up) -> Array:
             value = evaluate(steps, raw)
             return (value >= limits) if up else (value < limits)
 

@@ -93,7 +93,9 @@ def _as_type(values: pa.ChunkedArray, wanted: pa.DataType, name: str) -> pa.Chun
     try:
         return values.cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise SchemaMismatch(f"column '{name}': expected {wanted}, found {found} that does not fit it: {error}") from error
+        raise SchemaMismatch(
+            f"column '{name}': expected {wanted}, found {found} that does not fit it: {error}"
+        ) from error
 
 
 def kernel_columns(plan: Plan, block: Block) -> list[tuple[Array, Array | None, int, Array]]:

@@ -95,9 +95,9 @@ def _unique_splits(model: TreeEnsemble) -> tuple[list[Split], Array]:
     inner = np.flatnonzero(model.feature >= 0)
     sets = set_ids[model.category_set[inner]]  # -1 picks the last entry: no set
     threshold = np.where(sets >= 0, np.float32(0), model.threshold[inner] + np.float32(0))  # −0 asks what 0 asks
-    rows = np.stack(
-        [model.feature[inner], threshold.view(np.int32), sets, model.default_left[inner]], axis=1
-    ).astype(np.int64)
+    rows = np.stack([model.feature[inner], threshold.view(np.int32), sets, model.default_left[inner]], axis=1).astype(
+        np.int64
+    )
     unique, inverse = np.unique(rows, axis=0, return_inverse=True)
     splits = [
         Split(int(f), np.array([t], np.int32).view(np.float32)[0], contents[s] if s >= 0 else None, bool(d))

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from mlcore.data.files import output_error
 from mlcore.data.readers import check_columns, open_parquet, read_group
-from mlcore.errors import DataError, OutputError, SchemaMismatch
+from mlcore.errors import DataError, SchemaMismatch
 from mlcore.profile import Profile
 from mlcore.scoring.scorer import Scorer
 from mlcore.scoring.tally import Tally

@@ -64,9 +64,7 @@ class RegressionMetrics:
 def _numbers(found: Metrics | RegressionMetrics) -> dict[str, float]:
     values = {field.name: getattr(found, field.name) for field in fields(found)}
     return {
-        name: float(value)
-        for name, value in values.items()
-        if isinstance(value, int | float) and math.isfinite(value)
+        name: float(value) for name, value in values.items() if isinstance(value, int | float) and math.isfinite(value)
     }
 
 
@@ -145,9 +143,7 @@ def _pair(labels: Any, scores: Any) -> tuple[Array, Array]:
         raise DataError(f"labels have shape {y.shape} and scores {p.shape}: both must be 1-D and as long")
     bad = ~np.isfinite(p)
     if bad.any():
-        raise DataError(
-            f"{int(bad.sum()):,} of {len(p):,} scores are not finite (first: row {int(np.argmax(bad))})"
-        )
+        raise DataError(f"{int(bad.sum()):,} of {len(p):,} scores are not finite (first: row {int(np.argmax(bad))})")
     labelled = ~np.isnan(y)
     if not labelled.any():
         raise DataError(f"none of the {len(y):,} rows is labelled: nothing can be measured")
@@ -173,6 +169,5 @@ def _calibration(y: Array, p: Array, bins: int) -> tuple[CalibrationBin, ...]:
     score = np.bincount(place, weights=p, minlength=bins)
     rate = np.bincount(place, weights=y, minlength=bins)
     return tuple(
-        CalibrationBin(float(score[b] / rows[b]), float(rate[b] / rows[b]), int(rows[b]))
-        for b in np.flatnonzero(rows)
+        CalibrationBin(float(score[b] / rows[b]), float(rate[b] / rows[b]), int(rows[b])) for b in np.flatnonzero(rows)
     )

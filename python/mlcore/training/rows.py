@@ -37,9 +37,7 @@ class Label:
         """
         values = _column(batch, self.column)
         if not (
-            pa.types.is_integer(values.type)
-            or pa.types.is_floating(values.type)
-            or pa.types.is_boolean(values.type)
+            pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_boolean(values.type)
         ):
             raise SchemaMismatch(f"target column '{self.column}': expected numbers, found {values.type}")
         numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
@@ -139,9 +137,7 @@ def split(rows: Rows, holdout: float) -> tuple[pa.Scalar | None, int]:
 
 def _no_rows(rows: Rows) -> str:
     span = f"from {rows.since or 'the start'} until {rows.until or 'the end'}"
-    return (
-        f"no labelled rows {span}: column '{rows.label.column}' is missing there, or no file holds that time"
-    )
+    return f"no labelled rows {span}: column '{rows.label.column}' is missing there, or no file holds that time"
 
 
 def labels_of(rows: Rows, part: Part) -> Array:

@@ -103,9 +103,7 @@ def fit(
     train = matrix(xgboost, rows, fitted, settings)
     valid = None if cut is None else matrix(xgboost, rows, fitted, settings, reference=train)
     booster, history = boost(xgboost, settings, train, valid, rounds, early_stopping, progress)
-    best = (
-        booster.best_iteration if valid is not None and early_stopping else booster.num_boosted_rounds() - 1
-    )
+    best = booster.best_iteration if valid is not None and early_stopping else booster.num_boosted_rounds() - 1
     grown = booster.num_boosted_rounds()
     booster = booster[: best + 1]
     return Trained(
