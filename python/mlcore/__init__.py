@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from mlcore.bundle import Bundle, load
     from mlcore.data.snapshots import Snapshot
-    from mlcore.drift import DriftReport, compare
+    from mlcore.drift.report import DriftReport, compare
     from mlcore.profile import Profile
-    from mlcore.scoring import Scorer, compile, score
+    from mlcore.scoring import Scorer, score
+    from mlcore.scoring.compile import compile
 
 __version__ = "0.1.0"
 __all__ = ["Bundle", "DriftReport", "Profile", "Scorer", "Snapshot", "compare", "compile", "load", "score"]

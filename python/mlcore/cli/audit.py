@@ -25,6 +25,9 @@ def list_all(options: Namespace) -> int:
     if options.json:
         output.as_json([entry.to_json() for entry in entries])
         return 0
-    rows = [[e.seq, e.ts[:19].replace("T", " "), e.actor, e.action, e.object, f"{e.from_ or '–'} → {e.to or '–'}", e.reason] for e in entries]  # fmt: skip
+    rows = [
+        [e.seq, e.ts[:19].replace("T", " "), e.actor, e.action, e.object, f"{e.from_ or '–'} → {e.to or '–'}", e.reason]
+        for e in entries
+    ]
     output.table(["seq", "time (UTC)", "actor", "action", "model", "version", "reason"], rows, right=["seq"])
     return 0

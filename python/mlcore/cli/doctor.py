@@ -32,7 +32,10 @@ def doctor(options: Namespace) -> int:
         return 0
     output.line(f"mlcore {found['mlcore']}, Python {found['python']}, {found['machine']}, {found['threads']} threads")
     output.line(f"in use: {found['in_use']}\n")
-    rows = [[name, "✓" if not item["missing"] else "–", item["isa"] or item["missing"]] for name, item in found["backends"].items()]  # fmt: skip
+    rows = [
+        [name, "✓" if not item["missing"] else "–", item["isa"] or item["missing"]]
+        for name, item in found["backends"].items()
+    ]
     output.table(["backend", "", ""], rows)
     packages = [
         [
@@ -57,13 +60,20 @@ def examine() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "threads": backend.default_threads(),
         "in_use": f"{chosen.name} ({chosen.isa}), {chosen.reason}" if chosen else "no backend runs here",
-        "backends": {name: {"missing": problem, "isa": "" if problem else _isa(name)} for name, problem in problems.items()},
+        "backends": {
+            name: {"missing": problem, "isa": "" if problem else _isa(name)} for name, problem in problems.items()
+        },
         "packages": [
-            {"package": name, "version": _version(name), "extra": extra, "purpose": purpose,
-             "add": f"pip install 'mlcore[{extra}]'"}
+            {
+                "package": name,
+                "version": _version(name),
+                "extra": extra,
+                "purpose": purpose,
+                "add": f"pip install 'mlcore[{extra}]'",
+            }
             for name, extra, purpose in PACKAGES
         ],
-    }  # fmt: skip
+    }
 
 
 def _isa(name: str) -> str:

@@ -31,7 +31,10 @@ def list_all(options: Namespace) -> int:
     if options.json:
         output.as_json([version.to_json() for version in versions])
         return 0
-    rows = [[f"{name}:{v.version}", "champion" if v.champion else "", v.status, short(v.digest), v.created[:19]] for v in versions]  # fmt: skip
+    rows = [
+        [f"{name}:{v.version}", "champion" if v.champion else "", v.status, short(v.digest), v.created[:19]]
+        for v in versions
+    ]
     output.table(["version", "", "status", "digest", "created (UTC)"], rows)
     return 0
 
@@ -62,13 +65,16 @@ def show(options: Namespace) -> int:
     output.line(f"{version.name}:{version.version}  {version.status}{', champion' if version.champion else ''}", "bold")
     facts = [
         ("Bundle", f"{version.bundle} ({short(version.digest)})"),
-        ("model", f"{bundle.model.source} {bundle.model.objective}, {bundle.model.n_trees} trees, {bundle.model.n_features} features"),
+        (
+            "model",
+            f"{bundle.model.source} {bundle.model.objective}, {bundle.model.n_trees} trees, {bundle.model.n_features} features",
+        ),
         ("columns", ", ".join(bundle.transforms.columns)),
         ("metrics", shown_metrics(origin.get("metrics", {})) or "in the run's record"),
         ("snapshot", str(origin.get("snapshot"))),
         ("code", str((origin.get("code") or {}).get("commit", "not under git"))),
         ("created", f"{origin.get('created')} by mlcore {origin.get('mlcore')}, Python {origin.get('python')}"),
-    ]  # fmt: skip
+    ]
     for name, text in facts:
         output.line(f"  {name:<9} {text}")
     return 0

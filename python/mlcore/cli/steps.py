@@ -36,7 +36,10 @@ def _dry_run(options: Namespace, found: Context) -> int:
     if options.json:
         output.as_json(planned)
     else:
-        output.table(["step", "would", "because"], [[p["step"], "run" if p["runs"] else "be skipped", p["reason"]] for p in planned])  # fmt: skip
+        output.table(
+            ["step", "would", "because"],
+            [[p["step"], "run" if p["runs"] else "be skipped", p["reason"]] for p in planned],
+        )
     return 0
 
 
@@ -49,8 +52,15 @@ def _finish(options: Namespace, results: list[StepResult]) -> None:
 
 def result_json(result: StepResult) -> dict[str, Any]:
     """Return a step's result as programs read it."""
-    return {"step": result.name, "skipped": result.skipped, "reason": result.reason, "seconds": round(result.seconds, 4),
-            "rows": result.rows, "outputs": list(result.outputs), "facts": dict(result.facts)}  # fmt: skip
+    return {
+        "step": result.name,
+        "skipped": result.skipped,
+        "reason": result.reason,
+        "seconds": round(result.seconds, 4),
+        "rows": result.rows,
+        "outputs": list(result.outputs),
+        "facts": dict(result.facts),
+    }
 
 
 def step(options: Namespace) -> int:
@@ -86,8 +96,15 @@ def score(options: Namespace) -> int:
             progress=advance,
         )
     if options.json:
-        output.as_json({"rows": summary.rows, "files": [str(path) for path in summary.files], "skipped": summary.skipped,
-                        "seconds": round(summary.seconds, 4), "manifest": str(summary.manifest)})  # fmt: skip
+        output.as_json(
+            {
+                "rows": summary.rows,
+                "files": [str(path) for path in summary.files],
+                "skipped": summary.skipped,
+                "seconds": round(summary.seconds, 4),
+                "manifest": str(summary.manifest),
+            }
+        )
     elif not options.quiet:
         rate = f", {summary.rows / summary.seconds:,.0f} rows/s" if summary.skipped < len(summary.files) else ""
         output.line(

@@ -66,7 +66,9 @@ class Schema:
         if data.get("format") != FORMAT:
             raise SchemaMismatch(f"schema of format {data.get('format')}; this version reads {FORMAT}")
         try:
-            rows = [{k: tuple(v) if k == "categories" else v for k, v in row.items()} for row in data["fields"]]
+            rows: list[dict[str, Any]] = [
+                {k: tuple(v) if k == "categories" else v for k, v in row.items()} for row in data["fields"]
+            ]
             return Schema(tuple(Field(**row) for row in rows))
         except (KeyError, TypeError, AttributeError) as error:
             raise SchemaMismatch(f"schema is malformed: {error}") from error

@@ -46,6 +46,7 @@ class SnapshotDiff:
 
     @property
     def empty(self) -> bool:
+        """Whether nothing differs."""
         return not (self.added or self.removed or self.changed or self.columns)
 
     def __str__(self) -> str:
@@ -65,6 +66,7 @@ class Snapshot:
 
     @property
     def rows(self) -> int:
+        """Rows of all files."""
         return sum(file.rows for file in self.files)
 
     @staticmethod
@@ -205,13 +207,13 @@ class SnapshotStore:
         except ValueError as error:
             raise SnapshotCorrupt(f"{found[0]} is not JSON: {error}") from error
 
-    def list(self) -> list[Snapshot]:
-        """Return all snapshots, oldest first."""
-        return sorted((self.get(path.stem) for path in self._manifests()), key=lambda snapshot: snapshot.created)
-
     def _manifests(self) -> list[Path]:
         return sorted(self.folder.glob("*.json"))
 
     def _latest(self) -> str:
         path = self.folder / "latest"
         return path.read_text().strip() if path.exists() else ""
+
+    def list(self) -> list[Snapshot]:
+        """Return all snapshots, oldest first."""
+        return sorted((self.get(path.stem) for path in self._manifests()), key=lambda snapshot: snapshot.created)

@@ -125,7 +125,8 @@ def _ks(before: ColumnProfile, now: ColumnProfile) -> stats.Bounds | None:
 
 
 def _decided(item: ColumnDrift, rejected: bool, settings: Settings) -> ColumnDrift:
-    assert item.score is not None and item.floor is not None
+    assert item.score is not None
+    assert item.floor is not None
     if item.score >= settings.threshold and item.score > item.floor and rejected:
         return _with_verdict(item, "drift")
     return _with_verdict(item, "insufficient" if item.floor >= settings.threshold else "ok")

@@ -58,14 +58,17 @@ class TreeEnsemble:
 
     @property
     def n_features(self) -> int:
+        """How many columns a row has."""
         return len(self.feature_names)
 
     @property
     def n_trees(self) -> int:
+        """How many trees there are."""
         return len(self.tree_start) - 1
 
     @property
     def n_nodes(self) -> int:
+        """How many nodes all trees have, leaves included."""
         return len(self.feature)
 
     def to_arrow(self) -> pa.Table:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -127,8 +128,7 @@ def _strings(encoding: Mapping[str, Any], feature: int) -> tuple[str, ...] | Non
     text = np.asarray(encoding["values"]).astype(np.int8).tobytes()
     if offsets[0] != 0 or offsets[-1] != len(text) or np.any(np.diff(offsets) < 0):
         raise ModelFormatError(f"feature {feature}: stored categories are malformed")
-    bounds = zip(offsets[:-1], offsets[1:], strict=True)
-    categories = tuple(text[low:high].decode() for low, high in bounds)
+    categories = tuple(text[low:high].decode() for low, high in pairwise(offsets))
     if len(set(categories)) != len(categories):
         raise ModelFormatError(f"feature {feature}: a stored category stands twice")
     return categories

@@ -129,7 +129,7 @@ def _from_objects(values: Array) -> Values:
 
 def is_missing(value: Any) -> bool:
     """Return whether a single value stands for nothing: None, NaN, or pandas' NA."""
-    return value is None or value != value or type(value).__name__ == "NAType"
+    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NAType"
 
 
 def read_numbers(estimator: Any, X: Any, *, reset: bool) -> Array:

@@ -41,6 +41,7 @@ class NumericColumn:
 
     @property
     def rows(self) -> int:
+        """All rows, missing ones included."""
         return int(self.counts.sum()) + self.missing_rows
 
     @property
@@ -92,10 +93,12 @@ class CategoricalColumn:
 
     @property
     def rows(self) -> int:
+        """All rows, missing ones included."""
         return int(self.counts.sum()) + self.unseen + self.missing
 
     @property
     def missing_rows(self) -> int:
+        """Rows that score as missing: null."""
         return self.missing
 
     def empty(self) -> CategoricalColumn:

@@ -37,4 +37,5 @@ def _own(values: Array, bins: int) -> Array:
     at = np.searchsorted(mass, np.arange(1, bins) * (mass[-1] / bins), side="right")
     heavy = np.flatnonzero(counts > mass[-1] / bins)
     after = heavy[heavy + 1 < len(distinct)] + 1
-    return distinct[np.unique(np.concatenate([at[at < len(distinct)], heavy, after]))]
+    chosen: Array = distinct[np.unique(np.concatenate([at[at < len(distinct)], heavy, after]))]
+    return chosen

@@ -114,9 +114,12 @@ class Profile:
     def save(self, path: str | Path) -> None:
         """Write the profile as an Arrow file, atomically."""
         table = self.to_arrow()
-        with replacing(Path(path)) as partial, pa.OSFile(str(partial), "wb") as sink:
-            with pa.ipc.new_file(sink, table.schema) as writer:
-                writer.write_table(table)
+        with (
+            replacing(Path(path)) as partial,
+            pa.OSFile(str(partial), "wb") as sink,
+            pa.ipc.new_file(sink, table.schema) as writer,
+        ):
+            writer.write_table(table)
 
     @staticmethod
     def load(path: str | Path) -> Profile:

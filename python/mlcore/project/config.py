@@ -243,7 +243,7 @@ def _share(where: str, key: str, value: Any) -> float:
 def _count(where: str, key: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise _wrong(where, key, "a whole number, 0 or more", value)
-    return value
+    return int(value)
 
 
 def _positive(where: str, key: str, value: Any) -> int:
@@ -252,7 +252,7 @@ def _positive(where: str, key: str, value: Any) -> int:
     return int(value)
 
 
-def _date(where: str, key: str, value: Any) -> date:
+def _date(where: str, key: str, value: object) -> date:
     if isinstance(value, datetime) or not isinstance(value, date):
         raise _wrong(where, key, "a date such as 2013-07-01, without quotes", value)
     return value

@@ -68,6 +68,7 @@ class Context:
 
     @property
     def root(self) -> Path:
+        """The project's folder."""
         return self.project.root
 
     @cached_property

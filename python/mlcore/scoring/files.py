@@ -103,7 +103,7 @@ def _run(jobs: Sequence[FileJob], threads: int, manifest: Manifest, progress: Ca
     pool = ThreadPoolExecutor(threads, thread_name_prefix="mlcore-score")
     pending: list[Future[None]] = []
     try:
-        for job, group in ((job, group) for job in jobs for group in range(job.open())):
+        for job, group in ((each, group) for each in jobs for group in range(each.open())):
             slots.acquire()
             if stop.is_set():
                 break

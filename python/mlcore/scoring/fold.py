@@ -75,7 +75,7 @@ def fold_numeric(
     asked = [_thresholds(split) for split in splits]
     owner = np.repeat(np.arange(len(splits)), [len(values) for values in asked])
     thresholds = np.concatenate([*asked, np.zeros(0, np.float32)]).astype(np.float32)
-    found, reachable = _raw_edges(thresholds, [splits[i].feature for i in owner], sources, rising, kind)
+    found, reachable = _raw_edges(thresholds, [splits[int(i)].feature for i in owner], sources, rising, kind)
     extra = line.keys(extra_edges) if extra_edges is not None else np.zeros(0, np.int64)
     edge_keys = np.unique(np.concatenate([found[reachable], extra]))
     edges = line.values(edge_keys, kind)

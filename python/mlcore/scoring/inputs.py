@@ -105,7 +105,8 @@ def kernel_columns(plan: Plan, block: Block) -> list[tuple[Array, Array | None, 
         if planned.folded.edges is not None:
             aux: Array = planned.folded.edges
         else:
-            assert item.dictionary is not None and planned.folded.classes is not None
+            assert item.dictionary is not None
+            assert planned.folded.classes is not None
             aux = code_table(planned.folded.categories, planned.folded.classes, item.dictionary)
             if planned.folded.refuses_unknown:
                 _refuse_unknown(item, planned.folded.categories)

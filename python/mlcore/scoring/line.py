@@ -11,7 +11,7 @@ NumericKind = Literal["f4", "f8", "i4", "i8"]
 Array = np.ndarray[Any, Any]
 Keys = np.ndarray[tuple[int], np.dtype[np.int64]]
 
-_BITS: Final = {"f4": np.int32, "f8": np.int64}
+_BITS: Final[dict[str, type[np.signedinteger[Any]]]] = {"f4": np.int32, "f8": np.int64}
 
 
 def keys(values: Array) -> Keys:
@@ -29,7 +29,8 @@ def values(keys: Keys, kind: NumericKind) -> Array:
         return keys.astype(kind)
     bits = _BITS[kind]
     sign = np.where(keys < 0, np.iinfo(bits).min, 0).astype(bits)
-    return (np.abs(keys).astype(bits) | sign).view(kind)
+    found: Array = (np.abs(keys).astype(bits) | sign).view(kind)
+    return found
 
 
 def ends(kind: NumericKind) -> tuple[int, int]:

@@ -36,6 +36,7 @@ class Plan:
 
     @property
     def n_predicates(self) -> int:
+        """How many distinct questions the trees ask."""
         return len(self.forest.pred_column)
 
 

@@ -28,10 +28,8 @@ def matrix(
     def chunks() -> Iterable[dict[str, Any]]:
         row = 0
         for batch in rows.batches(part):  # type: ignore[arg-type]
-            if part == "training":
-                data = fitted.apply_training(batch, first_row=row)
-            else:
-                data = fitted.transforms.apply(batch)
+            training = part == "training"
+            data = fitted.apply_training(batch, first_row=row) if training else fitted.transforms.apply(batch)
             _refuse_infinite(data, fitted.transforms)
             row += batch.num_rows
             yield {"data": data, "label": rows.label.of(batch), "feature_names": names}
@@ -82,6 +80,8 @@ def boost(
     early_stopping: int,
     progress: Progress | None,
 ) -> tuple[Any, dict[str, tuple[float, ...]]]:
+    """Return the trained Booster and its evaluation curves by name; stops early on `valid`."""
+
     class Tick(xgboost.callback.TrainingCallback):  # type: ignore[misc]
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
             if progress is not None:
