@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from mlcore.cli.output import console, line, table
+from mlcore.project.cache import FIRST
 from mlcore.project.context import StepResult
 
 _METRICS: Final = ("auc", "log_loss", "calibration_error", "rmse", "mae", "r2")
@@ -16,8 +18,8 @@ class Account:
     """A Reporter that prints; bars are drawn on a terminal only."""
 
     def started(self, step: str, reason: str) -> None:
-        """Say that a step runs, and why."""
-        if console().is_terminal:
+        """Say why a step runs again."""
+        if reason != FIRST:
             line(f"  {step:<9} {reason}", "dim")
 
     @contextmanager
@@ -70,18 +72,18 @@ def shown_metrics(metrics: Mapping[str, float]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {metrics[name]:.4f}" for name in _METRICS if name in metrics)
 
 
-def closing(results: Sequence[StepResult]) -> None:
-    """Print the months and where the files are."""
+def closing(results: Sequence[StepResult], root: Path) -> None:
+    """Print the months and where the files are, as seen from here."""
     facts: dict[str, Mapping[str, Any]] = {result.name: result.facts for result in results}
     if "watch" in facts:
         months(facts["watch"]["windows"])
     if "register" in facts:
         register = facts["register"]
-        line(f"champion  version {register['champion']}, Bundle {facts['train']['bundle']}")
+        line(f"champion  version {register['champion']}, Bundle {root / facts['train']['bundle']}")
     if "score" in facts:
-        line(f"scores    {facts['score']['output']}/")
+        line(f"scores    {root / facts['score']['output']}/")
     if "watch" in facts:
-        line(f"report    {facts['watch']['report']}")
+        line(f"report    {root / facts['watch']['report']}")
 
 
 def months(windows: Sequence[Mapping[str, Any]]) -> None:

@@ -16,7 +16,10 @@ def console() -> Console:
     """Return the console of standard output; colours only on a terminal, and not with NO_COLOR."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    found = Console(highlight=False, soft_wrap=True)
+    if not found.is_terminal:
+        found.width = 1000  # a file or a pipe has no edge to cut lines at
+    return found
 
 
 def as_json(value: Any) -> None:
@@ -31,8 +34,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Seque
     from rich.text import Text
 
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", no_wrap=True)
+    for name in columns:  # a terminal too narrow folds the last, which holds the prose
+        made.add_column(
+            name, justify="right" if name in right else "left", no_wrap=name != columns[-1], overflow="fold"
+        )
     for row in rows:
         made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console().print(made)

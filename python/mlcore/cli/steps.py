@@ -25,7 +25,7 @@ def run(options: Namespace) -> int:
     found = context(options)
     if options.dry_run:
         return _dry_run(options, found)
-    _finish(options, running.run(found))
+    _finish(options, running.run(found), found.root)
     return 0
 
 
@@ -43,11 +43,11 @@ def _dry_run(options: Namespace, found: Context) -> int:
     return 0
 
 
-def _finish(options: Namespace, results: list[StepResult]) -> None:
+def _finish(options: Namespace, results: list[StepResult], root: Path) -> None:
     if options.json:
         output.as_json({"steps": [result_json(result) for result in results]})
     elif not options.quiet:
-        closing(results)
+        closing(results, root)
 
 
 def result_json(result: StepResult) -> dict[str, Any]:
@@ -138,8 +138,7 @@ def demo(options: Namespace) -> int:
     write_project(folder, rows=options.rows)
     if found and not (options.json or options.quiet):
         output.line(f"wrote {folder}/{config.FILE} and {folder}/raw/flights.csv (flights from New York, 2013)", "dim")
-    results = running.run(context(options, root=options.dir))
-    _finish(options, results)
+    _finish(options, running.run(context(options, root=options.dir)), folder)
     if not (options.json or options.quiet):
         _next(folder)
     return 0
@@ -152,6 +151,6 @@ def _next(folder: Path) -> None:
         ("edit mlcore.toml: max_depth = 5, then mlcore run", "trains a challenger, says why"),
         ("mlcore models list", "versions, metrics, champion"),
         ("mlcore audit verify", "every decision, in a chain of hashes"),
-        ("open report/drift.html", "what moved from month to month"),
+        (f"open {folder}/report/drift.html", "what moved from month to month"),
     ):
         output.line(f"  {command:<50} {why}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -176,10 +176,11 @@ def diff(old: Snapshot, new: Snapshot) -> SnapshotDiff:
 
 
 class SnapshotStore:
-    """A folder of snapshot manifests."""
+    """A folder of snapshot manifests; `root`, where given, is where their files are now."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, root: Path | None = None) -> None:
         self.folder = folder
+        self.root = root
 
     def put(self, snapshot: Snapshot) -> Snapshot:
         """Keep a snapshot; one of equal content is kept as it was first, and returned."""
@@ -203,9 +204,10 @@ class SnapshotStore:
             state = "no snapshot" if not found else f"{len(found)} snapshots"
             raise DataError(f"{state} in {self.folder} match '{prefix}'; mlcore data list shows them")
         try:
-            return Snapshot.from_json(json.loads(found[0].read_text()), where=str(found[0]))
+            snapshot = Snapshot.from_json(json.loads(found[0].read_text()), where=str(found[0]))
         except ValueError as error:
             raise SnapshotCorrupt(f"{found[0]} is not JSON: {error}") from error
+        return snapshot if self.root is None else replace(snapshot, root=str(self.root))
 
     def _manifests(self) -> list[Path]:
         return sorted(self.folder.glob("*.json"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from typing import Any, Final
 
@@ -82,7 +83,7 @@ def _metric_line(report: DriftReport, metric: str, names: list[str]) -> str:
         return top + (height - top - 22) * (high - value) / (high - low)
 
     points = " ".join(f"{x(i):.1f},{y(value):.1f}" for i, value in known)
-    every = max(1, len(names) // 6)
+    every = max(1, math.ceil(len(names) / 4))  # four labels fit the width
     parts = [
         f'<text class="strong" x="0" y="12">{escape(metric.replace("_", " "))}</text>',
         f'<line class="axis" x1="{left}" y1="{height - 20}" x2="{width}" y2="{height - 20}"/>',

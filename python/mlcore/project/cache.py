@@ -13,6 +13,7 @@ from blake3 import blake3
 from mlcore.data.files import write_atomically
 
 FORMAT: Final = 1
+FIRST: Final = "has not run yet"
 Inputs = Mapping[str, Any]
 
 
@@ -60,7 +61,7 @@ class StepCache:
         """Return why the step must run, or "" when nothing it reads has changed and all it made is there."""
         done = self.read(step)
         if done is None:
-            return "has not run yet"
+            return FIRST
         missing = [name for name in done.outputs if not (self._root / name).exists()]
         if missing:
             return f"{missing[0]} is missing"

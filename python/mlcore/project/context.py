@@ -79,7 +79,7 @@ class Context:
     @cached_property
     def snapshots(self) -> SnapshotStore:
         """The project's snapshots."""
-        return SnapshotStore(self.project.state / "snapshots")
+        return SnapshotStore(self.project.state / "snapshots", root=self.root)
 
     @cached_property
     def registry(self) -> Registry:
