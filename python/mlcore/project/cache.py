@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,4 +81,11 @@ def _changes(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> lis
         return [f"{key} changed"]
     if old is None or new is None:
         return [f"{key} {'added' if old is None else 'removed'}"]
-    return [f"{key} {old} → {new}"]
+    return [f"{key} {_short(old)} → {_short(new)}"]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = str(value)
+    return text[:12] if re.fullmatch("[0-9a-f]{32,}", text) else text
