@@ -1,0 +1,229 @@
+"""The bit-sliced forest on 64-bit words, one block of up to 512 rows: the twin of csrc/cpu/engine.h.
+
+A plane holds one predicate's answers, a bit a row. A tree is a network of bitwise selects over planes that yields the bits
+of each row's leaf number, the root's decision lowest; a transposition of 8 x 8 bits turns them into a byte a row.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from mlcore.backend.numba.jit import jit
+
+BLOCK_ROWS: Final = 512  # the planes of some thousand predicates stay in the L2 cache
+BLOCK_WORDS: Final = BLOCK_ROWS // 64
+MAX_DEPTH: Final = 8  # deeper trees walk their nodes
+
+_ZERO: Final = np.uint64(0)
+_ONE: Final = np.uint64(1)
+_SLOT_1: Final = np.uint32(1)
+_SLOT_2: Final = np.uint32(2)
+_SLOT_4: Final = np.uint32(4)
+_SLOT_8: Final = np.uint32(8)
+_SLOT_16: Final = np.uint32(16)
+_SLOT_32: Final = np.uint32(32)
+_SLOT_64: Final = np.uint32(64)
+
+
+@jit
+def mux(choose: Any, one: Any, zero: Any) -> Any:
+    """Take bits of `one` where `choose` is on, else of `zero`."""
+    return zero ^ ((zero ^ one) & choose)
+
+
+# choose_k: the plane of the node that a row stands on, k levels down, out of 2**k heap slots from `slot` on.
+@jit
+def _choose_0(planes: Any, ids: Any, slot: Any, w: Any) -> Any:
+    return planes[ids[slot] + w]
+
+
+@jit
+def _choose_1(planes: Any, ids: Any, slot: Any, w: Any, a: Any) -> Any:
+    return mux(a, _choose_0(planes, ids, slot + _SLOT_1, w), _choose_0(planes, ids, slot, w))
+
+
+@jit
+def _choose_2(planes: Any, ids: Any, slot: Any, w: Any, a: Any, b: Any) -> Any:
+    return mux(a, _choose_1(planes, ids, slot + _SLOT_2, w, b), _choose_1(planes, ids, slot, w, b))
+
+
+@jit
+def _choose_3(planes: Any, ids: Any, slot: Any, w: Any, a: Any, b: Any, c: Any) -> Any:
+    return mux(a, _choose_2(planes, ids, slot + _SLOT_4, w, b, c), _choose_2(planes, ids, slot, w, b, c))
+
+
+@jit
+def _choose_4(planes: Any, ids: Any, slot: Any, w: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    return mux(a, _choose_3(planes, ids, slot + _SLOT_8, w, b, c, d), _choose_3(planes, ids, slot, w, b, c, d))
+
+
+@jit
+def _choose_5(planes: Any, ids: Any, slot: Any, w: Any, a: Any, b: Any, c: Any, d: Any, e: Any) -> Any:
+    return mux(a, _choose_4(planes, ids, slot + _SLOT_16, w, b, c, d, e), _choose_4(planes, ids, slot, w, b, c, d, e))
+
+
+@jit
+def _choose_6(planes: Any, ids: Any, slot: Any, w: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
+    return mux(
+        a, _choose_5(planes, ids, slot + _SLOT_32, w, b, c, d, e, f), _choose_5(planes, ids, slot, w, b, c, d, e, f)
+    )
+
+
+@jit
+def _choose_7(planes: Any, ids: Any, slot: Any, w: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any) -> Any:
+    one = _choose_6(planes, ids, slot + _SLOT_64, w, b, c, d, e, f, g)
+    return mux(a, one, _choose_6(planes, ids, slot, w, b, c, d, e, f, g))
+
+
+@jit
+def _swap(low: Any, high: Any, shift: Any, mask: Any) -> Any:
+    """Exchange the high bits of `low` with the low bits of `high`, within groups of 2 * shift bits."""
+    moved = ((low >> shift) ^ high) & mask
+    return low ^ (moved << shift), high ^ moved
+
+
+@jit
+def _leaf_numbers(planes: Any, ids: Any, depth: int, w: Any, out: Any) -> None:
+    """Write 64 leaf numbers, a byte each: row 8 * k + j is byte k of word j."""
+    b = c = d = e = f = g = h = _ZERO
+    a = _choose_0(planes, ids, np.uint32(0), w)
+    if depth > 1:
+        b = _choose_1(planes, ids, np.uint32(1), w, a)
+    if depth > 2:
+        c = _choose_2(planes, ids, np.uint32(3), w, a, b)
+    if depth > 3:
+        d = _choose_3(planes, ids, np.uint32(7), w, a, b, c)
+    if depth > 4:
+        e = _choose_4(planes, ids, np.uint32(15), w, a, b, c, d)
+    if depth > 5:
+        f = _choose_5(planes, ids, np.uint32(31), w, a, b, c, d, e)
+    if depth > 6:
+        g = _choose_6(planes, ids, np.uint32(63), w, a, b, c, d, e, f)
+    if depth > 7:
+        h = _choose_7(planes, ids, np.uint32(127), w, a, b, c, d, e, f, g)
+    one, two, four = np.uint64(1), np.uint64(2), np.uint64(4)
+    odd, pair, nibble = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333), np.uint64(0x0F0F0F0F0F0F0F0F)
+    a, b = _swap(a, b, one, odd)
+    c, d = _swap(c, d, one, odd)
+    e, f = _swap(e, f, one, odd)
+    g, h = _swap(g, h, one, odd)
+    a, c = _swap(a, c, two, pair)
+    b, d = _swap(b, d, two, pair)
+    e, g = _swap(e, g, two, pair)
+    f, h = _swap(f, h, two, pair)
+    out[0], out[4] = _swap(a, e, four, nibble)
+    out[1], out[5] = _swap(b, f, four, nibble)
+    out[2], out[6] = _swap(c, g, four, nibble)
+    out[3], out[7] = _swap(d, h, four, nibble)
+
+
+@jit
+def fill_planes(layout: Any, codes: Any, missing: Any, words: int, hot: Any, planes: Any) -> None:
+    """Write the planes of one block. `hot`: scratch, a row of words for each distinct threshold of a column."""
+    for group in range(len(layout.group_column)):
+        column = layout.group_column[group]
+        count = layout.group_ranks[group]
+        start = layout.group_rank_start[group]
+        first, sets, end = layout.group_first[group], layout.group_sets[group], layout.group_first[group + 1]
+        column_codes = codes[column]
+        if sets > first:
+            hot[: count + 1] = 0
+            for w in range(words):
+                for i in range(64):
+                    hot[layout.rank[start + column_codes[64 * w + i]], w] |= _ONE << np.uint64(i)
+            for r in range(count - 1, 0, -1):
+                for w in range(BLOCK_WORDS):
+                    hot[r, w] |= hot[r + 1, w]
+        for p in range(first, sets):
+            rank = layout.plane_rank[p]
+            for w in range(BLOCK_WORDS):
+                planes[BLOCK_WORDS * p + w] = hot[rank, w]
+        for p in range(sets, end):
+            members = layout.sets[layout.plane_rank[p]]
+            for w in range(words):
+                word = _ZERO
+                for i in range(64):
+                    code = column_codes[64 * w + i]
+                    word |= ((members[code >> 6] >> np.uint64(code & 63)) & _ONE) << np.uint64(i)
+                planes[BLOCK_WORDS * p + w] = word
+        any_missing = _ZERO
+        for w in range(words):
+            any_missing |= missing[column, w]
+        if any_missing != _ZERO:
+            for p in range(first, end):
+                right = layout.plane_missing[p] != 0
+                for w in range(words):
+                    absent = missing[column, w]
+                    plane = planes[BLOCK_WORDS * p + w]
+                    planes[BLOCK_WORDS * p + w] = plane | absent if right else plane & ~absent
+
+
+@jit
+def walk(layout: Any, tree: int, codes: Any, missing: Any, row: int) -> Any:
+    """Return the node, counted over the whole forest, of the leaf that a row reaches."""
+    root = layout.tree_root[tree]
+    at = root
+    while layout.node_column[at] >= 0:
+        column = layout.node_column[at]
+        code = codes[column, row]
+        if (missing[column, row >> 6] >> np.uint64(row & 63)) & _ONE:
+            right = layout.node_missing[at] != 0
+        elif layout.node_set[at] < 0:
+            right = code >= layout.node_code[at]
+        else:
+            right = (layout.sets[layout.node_set[at], code >> 6] >> np.uint64(code & 63)) & _ONE != _ZERO
+        at = root + (layout.node_right[at] if right else layout.node_left[at])
+    return at
+
+
+@jit
+def _add_tree(layout: Any, tree: int, codes: Any, missing: Any, rows: int, scratch: Any) -> None:
+    """Add one tree's leaf values to the sums of a block."""
+    _, planes, numbers, number_bytes, sums = scratch
+    depth = layout.tree_depth[tree]
+    if depth < 0:
+        for row in range(rows):
+            sums[_place(row)] += layout.node_value[walk(layout, tree, codes, missing, row)]
+        return
+    leaves = layout.leaves[layout.tree_leaves[tree] :]
+    if depth == 0:
+        sums += leaves[0]
+        return
+    ids = layout.ids[layout.tree_ids[tree] :]
+    words = (rows + 63) // 64
+    for w in range(words):
+        _leaf_numbers(planes, ids, depth, np.uint32(w), numbers[8 * w : 8 * w + 8])
+    for i in range(64 * words):
+        sums[i] += leaves[number_bytes[i]]
+
+
+@jit
+def _place(row: int) -> Any:
+    """Where a row's leaf number and sum lie: the transposition leaves row 8 * k + j of 64 at place 8 * j + k."""
+    return (row & ~63) | ((row & 7) << 3) | ((row >> 3) & 7)
+
+
+@jit
+def margins(layout: Any, codes: Any, missing: Any, scratch: Any, out: Any) -> None:
+    """Write the margins of a span: leaf values are added to the base in float32, in tree order."""
+    hot, planes, _, _, sums = scratch
+    for first in range(0, len(out), BLOCK_ROWS):
+        rows = min(BLOCK_ROWS, len(out) - first)
+        block_codes = codes[:, first : first + BLOCK_ROWS]
+        block_missing = missing[:, first // 64 : first // 64 + BLOCK_WORDS]
+        fill_planes(layout, block_codes, block_missing, (rows + 63) // 64, hot, planes)
+        sums[:] = layout.base
+        for tree in range(len(layout.tree_depth)):
+            _add_tree(layout, tree, block_codes, block_missing, rows, scratch)
+        for row in range(rows):
+            out[first + row] = sums[_place(row)]
+
+
+@jit
+def leaf_nodes(layout: Any, codes: Any, missing: Any, out: Any) -> None:
+    """Write each row's leaf in each tree, counted from the tree's root."""
+    for row in range(out.shape[0]):
+        for tree in range(out.shape[1]):
+            out[row, tree] = walk(layout, tree, codes, missing, row) - layout.tree_root[tree]
