@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -30,19 +30,24 @@ def ingest(
     overrides: Mapping[str, Mapping[str, Any]],
     time: str | None,
     partition: Partition | None,
+    earlier: Sequence[Path] = (),
     progress: Callable[[int], None] | None = None,
 ) -> tuple[Schema, list[Path]]:
     """Write `source` as typed Parquet under `output` and return the schema and the files, sorted.
 
     Types come from `overrides[column]["type"]`, else from the values. Rows keep their order within a file; rows without a
-    time go to `unknown.parquet`. Files that an earlier ingest left and this one did not write are removed at the end.
+    time go to `unknown.parquet`. Of `earlier`, the files of the last ingest, those not written again are removed at the end.
 
     Raises:
         DataError: an input is empty, cut short, ragged or holds a value that is not of its column's type, or has no rows.
         SchemaMismatch: a column changed type from one input to the next.
+        ConfigError: the output folder holds an input.
         OutputError: the output cannot be written; what was complete before is kept.
     """
     inputs = list_files(source)
+    inside = [path for path in inputs if path.resolve().parent == output.resolve()]
+    if inside:
+        raise ConfigError(f"[data] output: {output} holds the raw file {inside[0].name}; choose another folder")
     table = _read(inputs, _forced(overrides))
     if table.num_rows == 0:
         raise DataError(f"{inputs[0]}{' and others' if len(inputs) > 1 else ''}: zero rows, only column names")
@@ -56,8 +61,8 @@ def ingest(
         written.append(path)
         if progress:
             progress(part.num_rows)
-    for stale in set(output.glob("*.parquet")) - set(written):
-        stale.unlink()
+    for stale in {path.resolve() for path in earlier} - {path.resolve() for path in written}:
+        stale.unlink(missing_ok=True)
     return schema, sorted(written)
 
 

@@ -37,6 +37,8 @@ def ingest(context: Context) -> Outcome:
     """Write typed Parquet and a Snapshot of it."""
     project = context.project
     _check_named(context)
+    done = context.cache.read("ingest")
+    earlier = [context.root / name for name in done.outputs if name.endswith(".parquet")] if done else []
     with context.reporter.progress("writing Parquet", None) as advance:
         schema, files = ingesting.ingest(
             sources(context),
@@ -44,6 +46,7 @@ def ingest(context: Context) -> Outcome:
             overrides=_overrides(context),
             time=project.data.time,
             partition=cast(Any, project.data.partition),
+            earlier=earlier,
             progress=advance,
         )
     schema = with_categories(schema, _categories(context, schema, files))
