@@ -120,83 +120,69 @@ def _leaf_numbers(planes: Any, ids: Any, depth: int, w: Any, out: Any) -> None:
 
 
 @jit
-def fill_planes(layout: Any, codes: Any, missing: Any, words: int, hot: Any, planes: Any) -> None:
+def fill_planes(groups: Any, codes: Any, missing: Any, words: int, hot: Any, planes: Any) -> None:
     """Write the planes of one block. `hot`: scratch, a row of words for each distinct threshold of a column."""
-    for group in range(len(layout.group_column)):
-        column = layout.group_column[group]
-        count = layout.group_ranks[group]
-        start = layout.group_rank_start[group]
-        first, sets, end = layout.group_first[group], layout.group_sets[group], layout.group_first[group + 1]
-        column_codes = codes[column]
-        if sets > first:
+    columns, firsts, set_firsts, ranks, rank_starts, rank, plane_rank, plane_missing, sets = groups
+    for group in range(len(columns)):
+        column, count, start = columns[group], ranks[group], rank_starts[group]
+        first, first_set, end = firsts[group], set_firsts[group], firsts[group + 1]
+        block = codes[column]
+        if first_set > first:
+            # A row is marked at its code's rank; a threshold holds for it when the mark stands there or above.
             hot[: count + 1] = 0
             for w in range(words):
                 for i in range(64):
-                    hot[layout.rank[start + column_codes[64 * w + i]], w] |= _ONE << np.uint64(i)
+                    hot[rank[start + block[64 * w + i]], w] |= _ONE << np.uint64(i)
             for r in range(count - 1, 0, -1):
                 for w in range(BLOCK_WORDS):
                     hot[r, w] |= hot[r + 1, w]
-        for p in range(first, sets):
-            rank = layout.plane_rank[p]
+        for p in range(first, first_set):
             for w in range(BLOCK_WORDS):
-                planes[BLOCK_WORDS * p + w] = hot[rank, w]
-        for p in range(sets, end):
-            members = layout.sets[layout.plane_rank[p]]
+                planes[BLOCK_WORDS * p + w] = hot[plane_rank[p], w]
+        for p in range(first_set, end):
             for w in range(words):
-                word = _ZERO
-                for i in range(64):
-                    code = column_codes[64 * w + i]
-                    word |= ((members[code >> 6] >> np.uint64(code & 63)) & _ONE) << np.uint64(i)
-                planes[BLOCK_WORDS * p + w] = word
-        any_missing = _ZERO
-        for w in range(words):
-            any_missing |= missing[column, w]
-        if any_missing != _ZERO:
-            for p in range(first, end):
-                right = layout.plane_missing[p] != 0
-                for w in range(words):
-                    absent = missing[column, w]
-                    plane = planes[BLOCK_WORDS * p + w]
-                    planes[BLOCK_WORDS * p + w] = plane | absent if right else plane & ~absent
+                planes[BLOCK_WORDS * p + w] = _members(sets[plane_rank[p]], block[64 * w : 64 * w + 64])
+        _settle_missing(planes, first, end, missing[column], plane_missing, words)
 
 
 @jit
-def walk(layout: Any, tree: int, codes: Any, missing: Any, row: int) -> Any:
+def _members(held: Any, codes: Any) -> Any:
+    """Which of 64 codes a set holds, as a word."""
+    word = _ZERO
+    for i in range(64):
+        code = codes[i]
+        word |= ((held[code >> 6] >> np.uint64(code & 63)) & _ONE) << np.uint64(i)
+    return word
+
+
+@jit
+def _settle_missing(planes: Any, first: int, end: int, missing: Any, right: Any, words: int) -> None:
+    """Set the missing rows of a column's planes to their branch."""
+    for w in range(words):
+        absent = missing[w]
+        if absent == _ZERO:
+            continue
+        for p in range(first, end):
+            plane = planes[BLOCK_WORDS * p + w]
+            planes[BLOCK_WORDS * p + w] = plane | absent if right[p] else plane & ~absent
+
+
+@jit
+def _walk(nodes: Any, root: Any, codes: Any, missing: Any, row: int) -> Any:
     """Return the node, counted over the whole forest, of the leaf that a row reaches."""
-    root = layout.tree_root[tree]
+    _, columns, thresholds, sets, missing_right, left, right, _, members = nodes
     at = root
-    while layout.node_column[at] >= 0:
-        column = layout.node_column[at]
+    while columns[at] >= 0:
+        column = columns[at]
         code = codes[column, row]
         if (missing[column, row >> 6] >> np.uint64(row & 63)) & _ONE:
-            right = layout.node_missing[at] != 0
-        elif layout.node_set[at] < 0:
-            right = code >= layout.node_code[at]
+            goes_right = missing_right[at] != 0
+        elif sets[at] < 0:
+            goes_right = code >= thresholds[at]
         else:
-            right = (layout.sets[layout.node_set[at], code >> 6] >> np.uint64(code & 63)) & _ONE != _ZERO
-        at = root + (layout.node_right[at] if right else layout.node_left[at])
+            goes_right = (members[sets[at], code >> 6] >> np.uint64(code & 63)) & _ONE != _ZERO
+        at = root + (right[at] if goes_right else left[at])
     return at
-
-
-@jit
-def _add_tree(layout: Any, tree: int, codes: Any, missing: Any, rows: int, scratch: Any) -> None:
-    """Add one tree's leaf values to the sums of a block."""
-    _, planes, numbers, number_bytes, sums = scratch
-    depth = layout.tree_depth[tree]
-    if depth < 0:
-        for row in range(rows):
-            sums[_place(row)] += layout.node_value[walk(layout, tree, codes, missing, row)]
-        return
-    leaves = layout.leaves[layout.tree_leaves[tree] :]
-    if depth == 0:
-        sums += leaves[0]
-        return
-    ids = layout.ids[layout.tree_ids[tree] :]
-    words = (rows + 63) // 64
-    for w in range(words):
-        _leaf_numbers(planes, ids, depth, np.uint32(w), numbers[8 * w : 8 * w + 8])
-    for i in range(64 * words):
-        sums[i] += leaves[number_bytes[i]]
 
 
 @jit
@@ -206,24 +192,49 @@ def _place(row: int) -> Any:
 
 
 @jit
-def margins(layout: Any, codes: Any, missing: Any, scratch: Any, out: Any) -> None:
+def _add_sliced(trees: Any, tree: int, words: int, scratch: Any) -> None:
+    """Add one tree's leaf values to the sums of a block."""
+    depths, starts, all_ids, all_leaves = trees
+    _, planes, numbers, number_bytes, sums = scratch
+    leaves = all_leaves[starts[tree] :]
+    if depths[tree] == 0:
+        sums += leaves[0]
+        return
+    ids = all_ids[starts[tree] :]
+    for w in range(words):
+        _leaf_numbers(planes, ids, depths[tree], np.uint32(w), numbers[8 * w : 8 * w + 8])
+    for i in range(64 * words):
+        sums[i] += leaves[number_bytes[i]]
+
+
+@jit
+def margins(
+    base: Any, groups: Any, trees: Any, nodes: Any, codes: Any, missing: Any, scratch: Any, out: Any
+) -> None:  # fmt: skip
     """Write the margins of a span: leaf values are added to the base in float32, in tree order."""
     hot, planes, _, _, sums = scratch
+    depths, roots, values = trees[0], nodes[0], nodes[7]
     for first in range(0, len(out), BLOCK_ROWS):
         rows = min(BLOCK_ROWS, len(out) - first)
-        block_codes = codes[:, first : first + BLOCK_ROWS]
-        block_missing = missing[:, first // 64 : first // 64 + BLOCK_WORDS]
-        fill_planes(layout, block_codes, block_missing, (rows + 63) // 64, hot, planes)
-        sums[:] = layout.base
-        for tree in range(len(layout.tree_depth)):
-            _add_tree(layout, tree, block_codes, block_missing, rows, scratch)
+        words = (rows + 63) // 64
+        block = codes[:, first : first + BLOCK_ROWS]
+        absent = missing[:, first // 64 : first // 64 + BLOCK_WORDS]
+        fill_planes(groups, block, absent, words, hot, planes)
+        sums[:] = base
+        for tree in range(len(depths)):
+            if depths[tree] >= 0:
+                _add_sliced(trees, tree, words, scratch)
+                continue
+            for row in range(rows):
+                sums[_place(row)] += values[_walk(nodes, roots[tree], block, absent, row)]
         for row in range(rows):
             out[first + row] = sums[_place(row)]
 
 
 @jit
-def leaf_nodes(layout: Any, codes: Any, missing: Any, out: Any) -> None:
+def leaf_nodes(nodes: Any, codes: Any, missing: Any, out: Any) -> None:
     """Write each row's leaf in each tree, counted from the tree's root."""
+    roots = nodes[0]
     for row in range(out.shape[0]):
         for tree in range(out.shape[1]):
-            out[row, tree] = walk(layout, tree, codes, missing, row) - layout.tree_root[tree]
+            out[row, tree] = _walk(nodes, roots[tree], codes, missing, row) - roots[tree]

@@ -9,7 +9,10 @@ import numba
 
 
 def jit(function: Callable[..., Any]) -> Any:
-    """Return the function compiled at its first call. No fast maths: a multiply and an add are never fused."""
+    """Return the function compiled at its first call. No fast maths: a multiply and an add are never fused.
+
+    A kernel calls only kernels of its own file: when another file changes, Numba does not compile it anew.
+    """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)

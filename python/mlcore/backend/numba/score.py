@@ -52,7 +52,7 @@ def leaves(handle: Any, codes: Any, missing: Any, out: Any, threads: Any) -> Non
     columns = _coded(model, codes, missing, len(target), "leaves")
 
     def work(first: int, end: int) -> None:
-        leaf_nodes(model.layout, *_load(model, columns, first, end, "leaves"), target[first:end])
+        leaf_nodes(model.layout.nodes, *_load(model, columns, first, end, "leaves"), target[first:end])
 
     _for_spans(len(target), checks.threads(threads, "leaves"), work)
 
@@ -83,7 +83,7 @@ def score(handle: Any, columns: Any, out: Any, counts: Any, threads: Any) -> Non
 
     _for_spans(len(target), workers, work)
     for slot, total in zip(slots, totals, strict=True):
-        if slot is not None:  # only now: a refused column leaves the caller's counts as they were
+        if slot is not None and total is not None:  # only now: a refused column leaves the caller's counts as they were
             np.add(slot, total, out=slot)
 
 
@@ -107,10 +107,10 @@ def _scratch(model: Forest) -> Coded:
 
 def _margins(model: Forest, coded: Coded, out: Array) -> None:
     numbers = np.empty(8 * BLOCK_WORDS, np.uint64)
-    hot = np.empty((int(model.layout.group_ranks.max(initial=0)) + 1, BLOCK_WORDS), np.uint64)
-    planes = np.empty((len(model.layout.plane_rank) + 1) * BLOCK_WORDS, np.uint64)
+    hot = np.empty((model.layout.ranks + 1, BLOCK_WORDS), np.uint64)
+    planes = np.empty((model.layout.planes + 1) * BLOCK_WORDS, np.uint64)
     scratch = (hot, planes, numbers, numbers.view(np.uint8), np.empty(BLOCK_ROWS, np.float32))
-    margins(model.layout, *coded, scratch, out)
+    margins(*model.layout, *coded, scratch, out)
 
 
 def _load(model: Forest, columns: list[tuple[Array, Array | None]], first: int, end: int, op: str) -> Coded:

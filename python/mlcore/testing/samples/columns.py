@@ -1,0 +1,120 @@
+"""Samples of bin and encode: raw columns and what turns them into codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from mlcore.testing.samples.arrays import MANY, SIZES, Array, Out, awkward, bitmap, edges, numbers, strided, words
+
+Arguments = tuple[Any, ...]
+DTYPES: Final = ("float32", "float64", "int32", "int64")
+EDGE_COUNTS: Final = (0, 1, 15, 16, 17, 254, 255, 256, 4095, 4096, 5000, 65535)  # codes are uint16 above 255 edges
+OFFSETS: Final = (0, 1, 7, 8, 13, 64)
+
+
+def _with_outputs(values: Array, validity: Array | None, offset: int, given: Array) -> Arguments:
+    rows = len(values)
+    codes = Out("uint16" if len(given) > 255 else "uint8", (rows,))
+    return values, validity, offset, given, codes, words(rows)
+
+
+def bin_arguments(
+    *, dtype: str = "float32", rows: int = 700, count: int = 40, step: int = 1, offset: int | None = None,
+    share: float = 0.2,
+) -> Arguments:  # fmt: skip
+    """The arguments of a call of bin."""
+    rng = np.random.default_rng(1)
+    values = strided(numbers(rng, dtype, rows), step)
+    validity = None if offset is None else bitmap(rng, rows, offset, share)
+    return _with_outputs(values, validity, offset or 0, edges(rng, dtype, count))
+
+
+def _bin_awkward(dtype: str) -> Arguments:
+    values = awkward(np.dtype(dtype).type)
+    given = np.unique(values[~np.isnan(values)])  # both zeros are one edge
+    return _with_outputs(values, None, 0, given)
+
+
+def _bin_about_edges(dtype: str, count: int) -> Arguments:
+    given = edges(np.random.default_rng(2), dtype, count)
+    if given.dtype.kind == "f":
+        near = [np.nextafter(given, given.dtype.type(-np.inf)), given, np.nextafter(given, given.dtype.type(np.inf))]
+    else:
+        near = [given - 1, given, given + 1]
+    return _with_outputs(np.stack(near, axis=1).ravel(), None, 0, given)
+
+
+def _bin_limits(dtype: str) -> Arguments:
+    info = np.iinfo(dtype)
+    given = np.array([info.min, -1, 0, info.max], dtype)
+    return _with_outputs(np.array([info.min, info.min + 1, -1, 0, 1, info.max - 1, info.max], dtype), None, 0, given)
+
+
+def _bin_column_of_matrix() -> Arguments:
+    rng = np.random.default_rng(3)
+    matrix = numbers(rng, "float32", 5 * 600).reshape(600, 5)
+    matrix.flags.writeable = False
+    return _with_outputs(matrix[:, 2], None, 0, edges(rng, "float32", 100))
+
+
+BIN: Final[dict[str, Callable[[], Arguments]]] = {
+    **{f"{rows} rows": partial(bin_arguments, rows=rows, offset=3) for rows in (*SIZES, MANY)},
+    **{
+        f"{dtype}, {rows} rows": partial(bin_arguments, dtype=dtype, rows=rows)
+        for dtype in DTYPES
+        for rows in (0, 65, 3000)
+    },
+    **{
+        f"{dtype}, {count} edges": partial(bin_arguments, dtype=dtype, count=count)
+        for dtype in DTYPES
+        for count in EDGE_COUNTS
+    },
+    **{
+        f"{dtype}, about {count} edges": partial(_bin_about_edges, dtype, count)
+        for dtype in DTYPES
+        for count in (16, 255, 300)
+    },
+    **{
+        f"{dtype}, every {step}": partial(bin_arguments, dtype=dtype, step=step)
+        for dtype in DTYPES
+        for step in (3, -1, -2)
+    },
+    **{f"nulls from bit {offset}": partial(bin_arguments, offset=offset) for offset in OFFSETS},
+    **{f"{dtype}, all null": partial(bin_arguments, dtype=dtype, offset=5, share=1.0) for dtype in DTYPES},
+    **{f"{dtype}, awkward": partial(_bin_awkward, dtype) for dtype in ("float32", "float64")},
+    **{f"{dtype}, limits": partial(_bin_limits, dtype) for dtype in ("int32", "int64")},
+    "a column of a read-only matrix": _bin_column_of_matrix,
+}
+
+
+def encode_arguments(
+    *, rows: int = 700, entries: int = 30, most: int = 255, wide: bool = False, step: int = 1,
+    offset: int | None = None, share: float = 0.2,
+) -> Arguments:  # fmt: skip
+    """The arguments of a call of encode; the indices of null rows lie outside the table."""
+    rng = np.random.default_rng(4)
+    indices = rng.integers(0, max(1, entries), rows).astype(np.int32)
+    validity = None
+    if offset is not None:
+        validity = bitmap(rng, rows, offset, share)
+        valid = np.unpackbits(validity, bitorder="little")[offset : offset + rows].astype(bool)
+        indices[~valid] = rng.choice([-(2**31), -1, 2**31 - 1], (~valid).sum())  # of a null, any index will do
+    table = rng.integers(0, most + 1, entries).astype(np.uint16)
+    codes = Out("uint16" if wide else "uint8", (rows,))
+    return strided(indices, step), validity, offset or 0, table, codes, words(rows)
+
+
+ENCODE: Final[dict[str, Callable[[], Arguments]]] = {
+    **{f"{rows} rows": partial(encode_arguments, rows=rows, offset=3) for rows in (*SIZES, MANY)},
+    **{f"{rows} rows, none null": partial(encode_arguments, rows=rows) for rows in (0, 1, 64, 513)},
+    **{f"every {step}": partial(encode_arguments, step=step, offset=9) for step in (3, -1, -2)},
+    **{f"nulls from bit {offset}": partial(encode_arguments, offset=offset) for offset in OFFSETS},
+    "two bytes a code": partial(encode_arguments, entries=5000, most=65535, wide=True, offset=1),
+    "two bytes for small codes": partial(encode_arguments, wide=True),
+    "one entry": partial(encode_arguments, entries=1),
+    "no entry, all null": partial(encode_arguments, entries=0, offset=2, share=1.0),
+}
