@@ -21,13 +21,15 @@ def _run(options: object) -> int:
     import os
     from importlib import import_module
 
+    from mlcore.cli import interrupt
     from mlcore.cli.failure import explain
 
     module, function = options.call.split(":")  # type: ignore[attr-defined]
     try:
-        command = getattr(import_module(f"mlcore.cli.{module}"), function)
-        code: int = command(options) or 0
-        sys.stdout.flush()
+        with interrupt.noted():
+            command = getattr(import_module(f"mlcore.cli.{module}"), function)
+            code: int = command(options) or 0
+            sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

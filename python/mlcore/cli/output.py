@@ -16,7 +16,11 @@ def console() -> Console:
     """Return the console of standard output; colours only on a terminal, and not with NO_COLOR."""
     from rich.console import Console
 
-    found = Console(highlight=False, soft_wrap=True)
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # the command line ends quietly on it; rich itself would exit with 1
+
+    found = Piped(highlight=False, soft_wrap=True)
     if not found.is_terminal:
         found.width = 1000  # a file or a pipe has no edge to cut lines at
     return found

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from mlcore.cli import output
+from mlcore.cli import interrupt, output
 from mlcore.cli.account import Account, closing, months
 from mlcore.errors import ConfigError, UsageError
 from mlcore.project import config
@@ -17,7 +17,7 @@ from mlcore.project.context import Context, Reporter, Silent, StepResult
 def context(options: Namespace, root: str | None = None) -> Context:
     """Return the project's context, with a reporter that suits the options."""
     reporter: Reporter = Silent() if options.json or options.quiet else Account()
-    return Context(config.load(Path(root or options.project)), reporter)
+    return Context(config.load(Path(root or options.project)), reporter, interrupt.seen)
 
 
 def run(options: Namespace) -> int:

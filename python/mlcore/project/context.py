@@ -65,6 +65,7 @@ class Context:
 
     project: Project
     reporter: Reporter = field(default_factory=Silent)
+    interrupted: Callable[[], bool] = lambda: False
 
     @property
     def root(self) -> Path:
@@ -106,5 +107,6 @@ class Context:
         return done.result[name]
 
     def relative(self, path: Path) -> str:
-        """Return a path as seen from the project's folder."""
-        return path.resolve().relative_to(self.root.resolve()).as_posix()
+        """Return a path as seen from the project's folder; one outside it as it is."""
+        whole, root = path.resolve(), self.root.resolve()
+        return (whole.relative_to(root) if whole.is_relative_to(root) else whole).as_posix()

@@ -100,4 +100,6 @@ def _work(context: Context, step: Step, inputs: Inputs, reason: str) -> StepResu
     seconds = time.perf_counter() - started
     listed = tuple(context.relative(path) for path in outputs)
     context.cache.write(step.name, Done(inputs, {**facts, "rows": rows}, listed))
+    if context.interrupted():  # some library caught it; the step is whole, the next must not begin
+        raise KeyboardInterrupt
     return StepResult(step.name, seconds, rows, facts, listed, reason)
