@@ -77,7 +77,14 @@ def _explain(path: Path, ragged: list[Any], message: str) -> str:
             "mend the file, or quote the fields that hold a comma"
         )
     column = re.search(r"column #(\d+):? ?(.*)", message)
-    return f"{path}: {message}" if column is None else f"{path}, column {column.group(2) or column.group(1)}"
+    if column is None:
+        return f"{path}: {message}"
+    return f"{path}, column '{_names(path)[int(column.group(1))]}': {column.group(2)}"
+
+
+def _names(path: Path) -> list[str]:
+    with pacsv.open_csv(_open(path)) as reader:
+        return list(reader.schema.names)
 
 
 def _line_of(path: Path, text: str) -> int | None:

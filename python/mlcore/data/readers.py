@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlcore.data.types import is_text, same_meaning
+from mlcore.data.types import is_text, plain, same_meaning
 from mlcore.errors import DataError, SchemaMismatch
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".csv.zip")
@@ -111,5 +111,5 @@ def check_same(path: Path, schema: pa.Schema, first: pa.Schema, columns: Sequenc
         found, expected = schema.field(name).type, first.field(name).type
         if not same_meaning(found, expected):
             raise SchemaMismatch(
-                f"column '{name}' in {path}: expected {expected} as in the files before, found {found}"
+                f"column '{name}' in {path}: expected {expected} as in the files before, found {plain(found)}"
             )

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlcore.drift import statistics as stats
 from mlcore.drift.groups import Groups, group
-from mlcore.errors import DataError, ProfileMismatch, UsageError
+from mlcore.errors import DataError, UsageError
 from mlcore.profile import CategoricalColumn, ColumnProfile, NumericColumn, Profile
 
 Verdict = Literal["ok", "drift", "insufficient", "absent", "new", "retyped"]
@@ -93,10 +93,9 @@ def _measure(name: str, reference: Profile, current: Profile, settings: Settings
     before, now = reference.columns.get(name), current.columns.get(name)
     if before is None or now is None:
         return ColumnDrift(name, "new" if before is None else "absent")
-    try:
-        groups = group(before, now, name=name)
-    except ProfileMismatch:
+    if _kind(before) != _kind(now):
         return ColumnDrift(name, "retyped")
+    groups = group(before, now, name=name)
     if now.rows == 0:
         return ColumnDrift(name, "insufficient", groups=groups)
     p, q = stats.shares(groups.reference), stats.shares(groups.current)
@@ -114,6 +113,10 @@ def _measure(name: str, reference: Profile, current: Profile, settings: Settings
         unseen=now.unseen / now.rows if isinstance(now, CategoricalColumn) else None,
         groups=groups,
     )
+
+
+def _kind(column: ColumnProfile) -> str:
+    return str(column.edges.dtype) if isinstance(column, NumericColumn) else "categories"
 
 
 def _ks(before: ColumnProfile, now: ColumnProfile) -> stats.Bounds | None:

@@ -13,6 +13,7 @@ from mlcore.profile import CategoricalColumn, ColumnProfile, NumericColumn
 Array = np.ndarray[Any, Any]
 MOST_GROUPS: Final = 20
 MOST_CATEGORIES: Final = 30
+_ADVICE: Final = "count the current rows with reference.empty(), which has the reference's own"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +34,10 @@ def group(reference: ColumnProfile, current: ColumnProfile, *, name: str) -> Gro
     """
     if isinstance(reference, NumericColumn):
         if not isinstance(current, NumericColumn) or not np.array_equal(reference.edges, current.edges):
-            raise ProfileMismatch(f"column '{name}': the profiles count over different edges")
+            raise ProfileMismatch(f"column '{name}': the profiles count over different edges; {_ADVICE}")
         return _numeric(reference, current)
     if not isinstance(current, CategoricalColumn) or reference.categories != current.categories:
-        raise ProfileMismatch(f"column '{name}': the profiles count different categories")
+        raise ProfileMismatch(f"column '{name}': the profiles count different categories; {_ADVICE}")
     return _categorical(reference, current)
 
 

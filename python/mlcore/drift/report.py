@@ -133,7 +133,8 @@ def compare(
     vanish, appear or change type are reported as such.
 
     Raises:
-        DataError: the reference has no rows; UsageError: a setting is out of range, or there is no window.
+        DataError: the reference has no rows; ProfileMismatch: a column counts over other edges or categories than the
+            reference; UsageError: a setting is out of range, or there is no window.
     """
     settings = Settings(threshold, confidence, rate, persistence)
     return DriftReport(reference, windows(reference, current, settings), settings, performance or {})

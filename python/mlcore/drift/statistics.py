@@ -76,7 +76,7 @@ def chi_square_tail(statistic: float, freedom: int) -> float:
 
 
 def chi_square_quantile(probability: float, freedom: int) -> float:
-    """Return the value that the statistic stays below with this probability (Wilson and Hilferty: within 3% from 0.9 on)."""
+    """Return the value that the statistic stays below with this probability (Wilson and Hilferty: within 4% from 0.9 on)."""
     if freedom < 1:
         return 0.0
     spread = 2 / (9 * freedom)

@@ -26,22 +26,26 @@ class Moments:
         total = Moments()
         for start in range(0, len(values), SPAN):
             part = values[start : start + SPAN].astype(np.float64)
-            mean = float(part.mean())
-            deviation = part - mean
-            square = deviation * deviation
-            cube = square * deviation
-            total = total.merge(
-                Moments(len(part), mean, float(square.sum()), float(cube.sum()), float((square * square).sum()))
-            )
+            with np.errstate(over="ignore", invalid="ignore"):  # sums past the largest double are inf, then NaN
+                mean = float(part.mean())
+                deviation = part - mean
+                square = deviation * deviation
+                cube = square * deviation
+                found = Moments(len(part), mean, float(square.sum()), float(cube.sum()), float((square * square).sum()))
+            total = total.merge(found)
         return total
 
     def merge(self, other: Moments) -> Moments:
         """Return the moments of both sets of values."""
         if not (self.n and other.n):
             return other if other.n else self
-        a, b = self.n, other.n
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._merged(other)
+
+    def _merged(self, other: Moments) -> Moments:
+        a, b = float(self.n), float(other.n)
         n = a + b
-        delta = other.mean - self.mean
+        delta = np.float64(other.mean) - self.mean  # NumPy's: overflows to inf where Python's raises
         step = delta / n
         m2 = self.m2 + other.m2 + delta * step * a * b
         m3 = self.m3 + other.m3 + delta * step * step * a * b * (a - b) + 3 * step * (a * other.m2 - b * self.m2)
@@ -52,7 +56,7 @@ class Moments:
             + 6 * step * step * (a * a * other.m2 + b * b * self.m2)
             + 4 * step * (a * other.m3 - b * self.m3)
         )
-        return Moments(n, self.mean + b * step, m2, m3, m4)
+        return Moments(self.n + other.n, float(self.mean + b * step), float(m2), float(m3), float(m4))
 
     @property
     def variance(self) -> float:
