@@ -159,9 +159,10 @@ void register_forest(py::module_& module) {
       .def(py::init(&make_forest), arg("pred_column"), arg("pred_code"), arg("pred_set"), arg("pred_missing"),
            arg("sets"), arg("tree_start"), arg("node_pred"), arg("node_left"), arg("node_right"), arg("node_value"),
            arg("n_codes"), arg("base"));
-  module.def("forest", &forest, arg("handle"), arg("codes"), arg("missing"), arg("out"), arg("threads"));
-  module.def("leaves", &leaves, arg("handle"), arg("codes"), arg("missing"), arg("out"), arg("threads"));
-  module.def("score", &score, arg("handle"), arg("columns"), arg("out"), arg("counts"), arg("threads"));
+  const auto handle = arg("handle").none(false);  // None would arrive as a null pointer
+  module.def("forest", &forest, handle, arg("codes"), arg("missing"), arg("out"), arg("threads"));
+  module.def("leaves", &leaves, handle, arg("codes"), arg("missing"), arg("out"), arg("threads"));
+  module.def("score", &score, handle, arg("columns"), arg("out"), arg("counts"), arg("threads"));
 }
 
 }  // namespace mlcore::bind
