@@ -22,10 +22,7 @@ def host(request: pytest.FixtureRequest) -> Backend:
 
 
 def chosen(name: str) -> Backend:
-    try:
-        problem = backends.missing(name)
-    except ModuleNotFoundError as error:
-        problem = str(error)
+    problem = backends.missing(name)
     if problem and name in os.environ.get("MLCORE_REQUIRE", "").split(","):
         pytest.fail(f"backend {name} is required: {problem}")
     if problem:
