@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "bind/checks.h"
+#include "bind/forest_spec.h"
 #include "bind/register.h"
 #include "cpu/score.h"
 
@@ -14,31 +15,8 @@ ForestPtr make_forest(const py::array& pred_column, const py::array& pred_code, 
                       const py::array& pred_missing, const py::array& sets, const py::array& tree_start,
                       const py::array& node_pred, const py::array& node_left, const py::array& node_right,
                       const py::array& node_value, const py::array& n_codes, double base) {
-  const char* op = "Forest";
-  const int64_t predicates = pred_column.size(), nodes = node_pred.size();
-  if (!is<uint64_t>(sets) || sets.ndim() != 2 || !(sets.flags() & py::array::c_style))
-    Where{op, "sets"}.refuse("must be a C-contiguous uint64 array of two dimensions");
-  if (tree_start.size() < 1) Where{op, "tree_start"}.refuse("must hold at least one entry");
-  const cpu::ForestSpec spec{
-      predicates,
-      sets.shape(0),
-      sets.shape(1),
-      tree_start.size() - 1,
-      nodes,
-      n_codes.size(),
-      input<int32_t>(pred_column, {op, "pred_column"}, predicates),
-      input<int32_t>(pred_code, {op, "pred_code"}, predicates),
-      input<int32_t>(pred_set, {op, "pred_set"}, predicates),
-      input<uint8_t>(pred_missing, {op, "pred_missing"}, predicates),
-      static_cast<const uint64_t*>(sets.data()),
-      input<int64_t>(tree_start, {op, "tree_start"}),
-      input<int32_t>(node_pred, {op, "node_pred"}, nodes),
-      input<int32_t>(node_left, {op, "node_left"}, nodes),
-      input<int32_t>(node_right, {op, "node_right"}, nodes),
-      input<float>(node_value, {op, "node_value"}, nodes),
-      input<int32_t>(n_codes, {op, "n_codes"}),
-      static_cast<float>(base),
-  };
+  const cpu::ForestSpec spec = forest_spec(pred_column, pred_code, pred_set, pred_missing, sets, tree_start, node_pred,
+                                           node_left, node_right, node_value, n_codes, base);
   const py::gil_scoped_release release;
   return std::make_shared<cpu::Forest>(cpu::prepare(spec));
 }

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, Final
 
 from mlcore.backend import Backend, select
-from mlcore.errors import KernelArgumentError
+from mlcore.errors import BackendUnavailable, KernelArgumentError
 from mlcore.ops.forest import Array, ForestArrays
 
 __all__ = [
@@ -49,7 +49,10 @@ def _default() -> Backend:
 
 
 def _call(name: str, backend: Backend | None, *arguments: Any) -> Any:
-    kernel: Callable[..., Any] = getattr((backend or _default()).kernels, name)
+    chosen = backend or _default()
+    kernel: Callable[..., Any] | None = getattr(chosen.kernels, name, None)
+    if kernel is None:
+        raise BackendUnavailable(f'{name}: backend \'{chosen.name}\' does not have this op; use "cpu" or "numba"')
     try:
         return kernel(*arguments)
     except (TypeError, ValueError) as error:

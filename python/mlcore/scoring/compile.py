@@ -15,7 +15,7 @@ from mlcore import models
 from mlcore.bundle import Bundle
 from mlcore.bundle import load as load_bundle
 from mlcore.data.types import type_named
-from mlcore.errors import UnsupportedModel, UsageError
+from mlcore.errors import BackendUnavailable, UnsupportedModel, UsageError
 from mlcore.models import TreeEnsemble
 from mlcore.preprocessing.features import Feature
 from mlcore.scoring.scorer import Scorer
@@ -37,8 +37,13 @@ def compile(model: Any, *, backend: str = "auto", threads: int | None = None) ->
     """
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be at least 1, not {threads}")
+    chosen = backends.select(backend)
+    if not hasattr(chosen.kernels, "score"):
+        raise BackendUnavailable(
+            f"backend '{chosen.name}' has single ops, `bin` and `forest`, but no whole scorer yet; use \"cpu\""
+        )
     options: dict[str, Any] = {
-        "backend": backends.select(backend),
+        "backend": chosen,
         "threads": threads or backends.default_threads(),
     }
     if isinstance(model, str | Path) and _names_a_bundle(model):
