@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xgboost
 
+import mlcore
 from mlcore import models
 from mlcore.errors import ModelFormatError, UnsupportedModel
 from mlcore.models import TreeEnsemble
@@ -150,3 +151,11 @@ def test_a_cycle_is_refused() -> None:
     tree["left_children"][1] = 1
     with pytest.raises(ModelFormatError):
         models.read(json.dumps(document).encode())
+
+
+def test_the_base_score_becomes_xgboosts_own_margin_to_the_bit() -> None:
+    matrix = xgboost.DMatrix(np.zeros((2, 1), np.float32), [0, 1])
+    for score in np.arange(1, 100) / 100:
+        booster = xgboost.train({"objective": "binary:logistic", "base_score": score, "max_depth": 1}, matrix, 1)
+        expected = booster.predict(matrix, output_margin=True)[:1]
+        assert mlcore.compile(booster).margin(np.zeros((1, 1), np.float32)).tobytes() == expected.tobytes(), score

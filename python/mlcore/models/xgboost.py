@@ -5,6 +5,7 @@ Layout: XGBoost's model schema (doc/model.schema) as written by 1.7 to 3.x; sema
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -90,7 +91,7 @@ def _learner(learner: Mapping[str, Any]) -> TreeEnsemble:
 
 
 def _base_margin(text: str, link: Link) -> float:
-    """The base score through the inverse link, rounded as XGBoost does: float32 steps, logarithm correctly rounded."""
+    """The base score through the inverse link, in XGBoost's own float32 steps and with the logarithm it calls."""
     parsed = json.loads(text)
     values = parsed if isinstance(parsed, list) else [parsed]
     if len(values) != 1:
@@ -101,8 +102,18 @@ def _base_margin(text: str, link: Link) -> float:
     odds = np.float32(1.0) / score - np.float32(1.0) if link == "sigmoid" else score
     if not (odds > 0 and math.isfinite(odds)):
         raise ModelFormatError(f"base_score {score} is outside the range of the objective")
-    logarithm = np.float32(math.log(odds))
-    return float(-logarithm if link == "sigmoid" else logarithm)
+    logarithm = _logf(float(odds))
+    return -logarithm if link == "sigmoid" else logarithm
+
+
+def _logf(x: float) -> float:
+    """The C library's float32 logarithm, which XGBoost calls and which is not always the nearest float."""
+    try:
+        function = ctypes.CDLL("libm.so.6").logf
+    except OSError:  # another C library: the nearest float, at most one step off
+        return float(np.float32(math.log(x)))
+    function.restype, function.argtypes = ctypes.c_float, [ctypes.c_float]
+    return float(function(x))
 
 
 def _stored_categories(cats: Mapping[str, Any] | None, n_features: int) -> tuple[tuple[str, ...] | None, ...]:

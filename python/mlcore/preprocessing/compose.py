@@ -135,9 +135,11 @@ def _chain(given: Any) -> list[Any]:
     if isinstance(given, str):
         if given != "passthrough":
             raise InvalidInput(
-                f"a transformer must be an estimator, a list of them, 'passthrough' or 'drop', not {given!r}"
+                f"a transformer must be an estimator, a list or Pipeline of them, 'passthrough' or 'drop', not {given!r}"
             )
         return []
+    if hasattr(given, "named_steps"):  # a scikit-learn Pipeline
+        return [each for _, each in given.steps if each is not None and not _is(each, "passthrough")]
     return list(given) if isinstance(given, list | tuple) else [given]
 
 
