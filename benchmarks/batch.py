@@ -1,0 +1,121 @@
+"""The nightly job: Parquet of flights to scored Parquet with tallies, two threads; then with month-by-month drift as well."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from common import RESULTS, ROOT, WORK, flights, spread, write
+
+import mlcore
+from mlcore import Profile
+from mlcore.scoring import score_files
+
+ENVIRONMENT = ROOT / "benchmarks" / "environments" / "evidently.txt"
+
+
+def peer_python() -> Path:
+    """Return the interpreter of the peer's own environment; made once."""
+    folder = WORK / "evidently"
+    done = folder / "installed.txt"
+    if not done.exists() or done.read_text() != ENVIRONMENT.read_text():
+        venv.create(folder, with_pip=True, clear=True)
+        python = folder / "bin" / "python"
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", ENVIRONMENT], check=True)
+        done.write_text(ENVIRONMENT.read_text())
+    return folder / "bin" / "python"
+
+
+def bundle_of(project: Path) -> Path:
+    """Return the folder of the Bundle that the project trained."""
+    return project / json.loads((project / ".mlcore" / "steps" / "train.json").read_text())["result"]["bundle"]
+
+
+def ours(project: Path, *, watch: bool) -> float:
+    """Score every month, tallying; with `watch`, compare July to December with training and write the page."""
+    out = WORK / "ours"
+    started = time.perf_counter()
+    bundle = mlcore.load(str(bundle_of(project)))
+    scorer = mlcore.compile(bundle, threads=2)
+    summary = score_files(scorer, sorted((project / "data").glob("*.parquet")), out, resume=False)
+    if watch:
+        later = {name: found for name, found in summary.profiles.items() if name >= "2013-07"}
+        report = mlcore.compare(bundle.profile, later)
+        report.to_html(WORK / "ours.html")
+    return time.perf_counter() - started
+
+
+def check(project: Path) -> dict[str, float]:
+    """Stop unless both sides gave the same scores and counts."""
+    largest = 0.0
+    for path in sorted((WORK / "ours").glob("*.parquet")):
+        mine, theirs = (
+            pq.read_table(folder / path.name)["score"].to_numpy() for folder in (WORK / "ours", WORK / "peer")
+        )
+        largest = max(largest, float(np.abs(mine - theirs).max()))
+    if largest > 1e-6:
+        raise SystemExit(f"scores differ by up to {largest}")
+    counts = json.loads((WORK / "peer" / "counts.json").read_text())
+    profile = Profile.fit(pq.read_table(project / "data", columns=["carrier"]))
+    column = profile.columns["carrier"]
+    if counts["carrier"] != dict(zip(column.categories, column.counts.tolist(), strict=True)):
+        raise SystemExit("counts of carrier differ")
+    return {"largest difference of scores": largest}
+
+
+def main(rows: int | None = None, repeats: int = 3, results: Path = RESULTS) -> list[dict[str, Any]]:
+    """Measure both jobs, alternating ours and the peer's, each in a process of its own that times only its work."""
+    project, python = flights(rows), peer_python()
+    found: list[dict[str, Any]] = []
+    notes = []
+    for watch in (False, True):
+        seconds: dict[str, list[float]] = {"mlcore": [], "peer": []}
+        for turn in range(repeats + 1):
+            command = [sys.executable, __file__, str(project), str(int(watch))]
+            mine = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            command = [
+                python,
+                ROOT / "benchmarks" / "peers" / "pandas_job.py",
+                project,
+                bundle_of(project),
+                WORK / "peer",
+                str(int(watch)),
+            ]
+            ended = subprocess.run(command, capture_output=True, text=True, check=False)
+            if ended.returncode:
+                raise SystemExit(ended.stderr)
+            theirs = json.loads(ended.stdout.splitlines()[-1])
+            if turn == 0:  # both are warm now, and agree before anything counts
+                notes = [
+                    f"{theirs['versions']}",
+                    f"scores agree within {check(project)['largest difference of scores']:.1e}, counts exactly",
+                ]
+                continue
+            seconds["mlcore"].append(mine)
+            seconds["peer"].append(theirs["seconds"])
+        total = sum(pq.read_metadata(path).num_rows for path in (project / "data").glob("*.parquet"))
+        job = "score, tally, compare six months, HTML" if watch else "score, tally"
+        peer = "pandas + ColumnTransformer + XGBoost" + (" + Evidently" if watch else "")
+        for name, label in (("mlcore", "mlcore"), ("peer", peer)):
+            median = statistics.median(seconds[name])
+            found.append({"job": job, "side": label, **spread(seconds[name]), "Mrows/s": total / median / 1e6,
+                          "× peer": statistics.median(seconds["peer"]) / median})  # fmt: skip
+    notes += [
+        "two threads on both sides; imports and process start are outside the times; loading the Bundle is inside ours"
+    ]
+    write("batch", "Parquet to scored Parquet, and the drift report", found, notes, results)
+    return found
+
+
+if __name__ == "__main__":
+    folder, watched = Path(sys.argv[1]), sys.argv[2] == "1"
+    ours(folder, watch=watched)  # the first call pays for what a nightly process pays once; both sides leave it out
+    print(ours(folder, watch=watched))

@@ -1,0 +1,112 @@
+"""What the benchmarks share: the flights, the machine's facts and ceilings, alternating runs, results on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+WORK = ROOT / "build" / "bench"
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def flights(rows: int | None) -> Path:
+    """Return the demo's project after its run, on all flights or about `rows`; made once."""
+    folder = WORK / f"flights-{rows or 'all'}"
+    if not (folder / "report" / "drift.html").exists():
+        words = ["--rows", str(rows)] if rows else []
+        command = [sys.executable, "-m", "mlcore.cli", "demo", "--dir", str(folder), "--quiet", *words]
+        subprocess.run(command, check=True)
+    return folder
+
+
+def alternate(sides: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+    """Return each side's seconds over `repeats` rounds; the sides take turns, after one unmeasured round each."""
+    for side in sides.values():
+        side()
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(repeats):
+        for name, side in sides.items():
+            started = time.perf_counter()
+            side()
+            seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def spread(seconds: list[float]) -> dict[str, float]:
+    """Return the median and the extremes."""
+    return {"median_s": statistics.median(seconds), "min_s": min(seconds), "max_s": max(seconds)}
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on: processor, flags that matter, threads, versions, commit."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model = next((line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")), "")
+    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return {
+        "processor": model,
+        "instruction sets": [flag for flag in ("avx2", "bmi2", "avx512f", "avx512bw", "avx512_vbmi") if flag in flags],
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": {
+            name: _version(name) for name in ("mlcore", "numpy", "pyarrow", "numba", "xgboost-cpu", "scikit-learn")
+        },
+        "commit": commit,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "–"
+
+
+def copy_bandwidth() -> float:
+    """Return bytes a second that one thread reads and writes when it copies 256 MB."""
+    source = np.ones(32 * 2**20)
+    target = np.empty_like(source)
+    seconds = alternate({"copy": lambda: np.copyto(target, source)}, 5)["copy"]
+    return 2 * source.nbytes / statistics.median(seconds)
+
+
+def write(name: str, title: str, rows: list[dict[str, Any]], notes: list[str], results: Path) -> None:
+    """Write a result as JSON and Markdown, and print the Markdown."""
+    results.mkdir(parents=True, exist_ok=True)
+    facts = machine()
+    (results / f"{name}.json").write_text(
+        json.dumps({"title": title, "machine": facts, "rows": rows, "notes": notes}, indent=1) + "\n"
+    )
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [
+        f"# {title}",
+        "",
+        f"{facts['processor']}, {', '.join(facts['instruction sets'])}; commit {facts['commit']}; "
+        + ", ".join(f"{k} {v}" for k, v in facts["versions"].items()),
+        "",
+    ]
+    lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
+    lines += ["", *[f"- {note}" for note in notes], ""]
+    (results / f"{name}.md").write_text("\n".join(lines))
+    print("\n".join(lines))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return "" if value is None else str(value)

@@ -1,0 +1,29 @@
+"""Run the benchmarks, all or some, and write their results: python benchmarks/run.py [score batch startup ops]."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+NAMES = ("score", "batch", "startup", "ops")
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []], default=list(NAMES))
+    parser.add_argument("--rows", type=int, help="about so many flights (default: all)")
+    parser.add_argument("--repeats", type=int, help="rounds (default: each benchmark's own)")
+    parser.add_argument("--results", type=Path, help="where results go (default: benchmarks/results)")
+    options = parser.parse_args()
+    given = {"rows": options.rows, "repeats": options.repeats, "results": options.results}
+    for name in options.names or NAMES:
+        importlib.import_module(name).main(**{key: value for key, value in given.items() if value is not None})
+
+
+if __name__ == "__main__":
+    main()
