@@ -8,7 +8,7 @@ INSTALL = $(if $(UV),$(UV) pip install --quiet --compile-bytecode --python $(BIN
 NATIVE = $(shell find csrc cmake CMakeLists.txt tests/native -type f -not -name '*.py' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick native-test check format bench wheel build clean
+.PHONY: help demo test quick check format bench wheel build clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,14 +16,11 @@ help: ## list what can be made
 demo: build ## run the whole job on real flights, in ./flights
 	$(BIN)/mlcore demo
 
-test: build native-test ## every test
-	$(BIN)/python -m pytest
+test: build ## every test
+	MLCORE_EMULATED=$(BUILD)/tests/native $(BIN)/python -m pytest
 
 quick: build ## the tests that take no longer than a few seconds
 	$(BIN)/python -m pytest -m 'not slow'
-
-native-test: $(BUILD)/.built ## the tests of the native core
-	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure
 
 check: $(VENV)/.installed ## lint, format, types
 	$(BIN)/ruff check .
@@ -47,7 +44,7 @@ $(VENV)/.installed: pyproject.toml cmake/dependencies.py
 	touch $@
 
 $(BUILD)/.built: $(VENV)/.installed $(NATIVE)
-	$(BIN)/cmake -S . -B $(BUILD) -G Ninja -DMLCORE_DEV=ON \
+	$(BIN)/cmake -S . -B $(BUILD) -G Ninja -DMLCORE_DEV=ON -DMLCORE_TESTS=ON \
 	  -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DPython_EXECUTABLE=$(BIN)/python \
 	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) $(CMAKE_FLAGS)
 	$(BIN)/cmake --build $(BUILD)

@@ -20,9 +20,13 @@ std::vector<Isa> supported_isas() {
   std::vector<Isa> found;
 #if defined(__x86_64__)
   __builtin_cpu_init();
+#ifdef MLCORE_EMULATE_AVX512
+  found.push_back(Isa::avx512);
+#else
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl"))
     found.push_back(Isa::avx512);
+#endif
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt"))
     found.push_back(Isa::avx2);
 #endif
