@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def bundle_of(project: Path) -> Path:
 def ours(project: Path, *, watch: bool) -> float:
     """Score every month, tallying; with `watch`, compare July to December with training and write the page."""
     out = WORK / "ours"
+    shutil.rmtree(out, ignore_errors=True)  # a nightly job writes new files; on both sides the removal is not timed
     started = time.perf_counter()
     bundle = mlcore.load(str(bundle_of(project)))
     scorer = mlcore.compile(bundle, threads=2)

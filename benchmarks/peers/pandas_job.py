@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -89,6 +90,7 @@ def main() -> None:
     else:
         versions = {}
         job(project, out, transformer, booster, reference, watch=False)
+    shutil.rmtree(out, ignore_errors=True)
     started = time.perf_counter()
     job(project, out, transformer, booster, reference, watch=watch)
     seconds = time.perf_counter() - started

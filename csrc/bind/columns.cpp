@@ -13,7 +13,7 @@ int64_t bin(const py::array& values, const py::object& bitmap, int64_t offset, c
   const int64_t n = edges.shape(0);
   void* out = codes_output(codes, n > 255, view.n, {"bin", "codes"});
   uint64_t* words = output<uint64_t>(missing, {"bin", "missing"}, words_for(view.n));
-  const cpu::EdgeTable table = cpu::make_edge_table(view.type, edges.data(), n);
+  const cpu::EdgeTable table = cpu::make_edge_table(view.type, edges.data(), n, view.n);
   const py::gil_scoped_release release;
   return cpu::bin(view, table, out, words);
 }

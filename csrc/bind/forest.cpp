@@ -99,7 +99,7 @@ cpu::RawColumn raw_column(const cpu::Forest& forest, const py::tuple& item, size
   if (aux.shape(0) + 1 != codes)
     Where{"score", at(c) + "edges"}.refuse("must hold " + std::to_string(codes - 1) + " values, not " +
                                            std::to_string(aux.shape(0)));
-  tables.push_back(std::make_unique<cpu::EdgeTable>(cpu::make_edge_table(view.type, aux.data(), aux.shape(0))));
+  tables.push_back(std::make_unique<cpu::EdgeTable>(cpu::make_edge_table(view.type, aux.data(), aux.shape(0), view.n)));
   return {view, tables.back().get(), nullptr, 0, nullptr};
 }
 

@@ -21,6 +21,19 @@ std::vector<char> two_level(const T* edges, int64_t n) {
   return bytes;
 }
 
+constexpr uint64_t kDirectSpan = 16384;  // 32 KB; the part in use stays in the L1 cache
+
+template <typename T>
+std::vector<uint16_t> direct(const T* edges, int64_t n, int64_t rows) {
+  if (n == 0) return {};
+  const uint64_t span = static_cast<uint64_t>(edges[n - 1]) - static_cast<uint64_t>(edges[0]);
+  if (span >= kDirectSpan || span >= static_cast<uint64_t>(rows)) return {};
+  std::vector<uint16_t> codes(span + 2);
+  for (int64_t i = 0; i < n; ++i) ++codes[static_cast<uint64_t>(edges[i]) - static_cast<uint64_t>(edges[0]) + 1];
+  for (uint64_t i = 1; i < codes.size(); ++i) codes[i] = static_cast<uint16_t>(codes[i] + codes[i - 1]);
+  return codes;
+}
+
 char* aligned(char*& at, int64_t bytes) {
   char* start = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(at) + 63) & ~uintptr_t{63});
   at = start + bytes;
@@ -29,9 +42,11 @@ char* aligned(char*& at, int64_t bytes) {
 
 }  // namespace
 
-EdgeTable make_edge_table(Type type, const void* edges, int64_t n) {
-  EdgeTable table{type, static_cast<int32_t>(n), edges, {}};
-  if (n > 255) return table;
+EdgeTable make_edge_table(Type type, const void* edges, int64_t n, int64_t rows) {
+  EdgeTable table{type, static_cast<int32_t>(n), edges, {}, {}};
+  if (type == Type::i4) table.direct = direct(static_cast<const int32_t*>(edges), n, rows);
+  if (type == Type::i8) table.direct = direct(static_cast<const int64_t*>(edges), n, rows);
+  if (n > 255 || !table.direct.empty()) return table;
   switch (type) {
     case Type::f4:
       table.two_level = two_level(static_cast<const float*>(edges), n);

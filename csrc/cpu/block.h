@@ -19,15 +19,17 @@ struct BlockColumn {
   bool any_missing;
 };
 
-// Edges laid out for the two-step search: 256 of them padded with the type's highest value, then every 16th.
+// Edges laid out for the search that suits them.
 struct EdgeTable {
   Type type;
   int32_t n;
-  const void* edges;            // as given
-  std::vector<char> two_level;  // 272 values; empty for more than 255 edges
+  const void* edges;             // as given
+  std::vector<char> two_level;   // 256 edges padded with the type's highest value, then every 16th; for up to 255 edges
+  std::vector<uint16_t> direct;  // the code of each integer from one below the first edge to the last; or empty
 };
 
-EdgeTable make_edge_table(Type type, const void* edges, int64_t n);
+// `rows` is how many values will be coded: a direct table must pay for itself.
+EdgeTable make_edge_table(Type type, const void* edges, int64_t n, int64_t rows);
 
 // What one instruction set provides. Work is on one block of up to kBlockRows rows.
 struct Kernels {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "cpu/block.h"
 #include "ops/bin.h"
@@ -149,9 +150,23 @@ void bin_two_level(const EdgeTable& table, const T* values, int64_t rows, uint8_
   }
 }
 
+template <typename T, typename Code>
+void look_up(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
+  const T first = static_cast<const T*>(table.edges)[0], last = static_cast<const T*>(table.edges)[table.n - 1];
+  const uint16_t* direct = table.direct.data();
+  for (int64_t i = 0; i < rows; ++i) {
+    const T x = values[i] < last ? values[i] : last;
+    codes[i] = static_cast<Code>(x < first ? 0 : direct[x - first + 1]);
+  }
+}
+
 template <typename V, typename T>
 void bin_as(const EdgeTable& table, const void* values, int64_t rows, void* codes) {
   const T* typed = static_cast<const T*>(values);
+  if constexpr (std::is_integral_v<T>) {
+    if (!table.direct.empty() && table.n > 255) return look_up(table, typed, rows, static_cast<uint16_t*>(codes));
+    if (!table.direct.empty()) return look_up(table, typed, rows, static_cast<uint8_t*>(codes));
+  }
   if (table.n > 255)
     search(table, typed, rows, static_cast<uint16_t*>(codes));
   else if constexpr (V::two_level)

@@ -84,11 +84,12 @@ def fold_numeric(
         raise UnsupportedModel(f"a column needs {len(edges)} edges; at most {MAX_CODES - 1} fit its code")
     codes = np.where(reachable, np.searchsorted(edge_keys, found) + 1, n_codes)
     first = np.searchsorted(owner, np.arange(len(splits)))
+    missing = {feature: evaluate(source.steps, np.array([np.nan]))[0] for feature, source in sources.items()}
     lowest = line.values(np.array(line.ends(kind)[:1], np.int64), kind)
     representatives = np.concatenate([lowest, edges])
     predicates = [
         _numeric_predicate(split, sources[split.feature].steps, int(codes[at]) if len(values) else 0,
-                           rising[split.feature], representatives)
+                           rising[split.feature], representatives, _missing_goes_right(split, missing[split.feature]))
         for split, at, values in zip(splits, first, asked, strict=True)
     ]  # fmt: skip
     return FoldedColumn(edges, (), None, False, n_codes, tuple(predicates))
@@ -120,14 +121,26 @@ def _raw_edges(
             value = evaluate(steps, raw)
             return (value >= limits) if up else (value < limits)
 
-        found[mine], reachable[mine] = line.first_true(crossed, len(mine), kind)
+        found[mine], reachable[mine] = line.first_true(crossed, _guess(limits, steps, kind), kind)
     return found, reachable
 
 
+def _guess(limits: Array, steps: tuple[Step, ...], kind: NumericKind) -> Keys:
+    """About where the chain crosses the limits: half a float32 below them, back through shifts and scales."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        raw = (limits.astype(np.float64) + np.nextafter(limits, np.float32(-np.inf))) / 2
+        for step in reversed(steps):
+            if isinstance(step, Affine):
+                raw = raw * step.scale + step.center
+        if kind[0] == "i":
+            bound = 2.0 ** (30 if kind == "i4" else 62)
+            return line.keys(np.clip(np.nan_to_num(np.ceil(raw)), -bound, bound).astype(kind))
+        return line.keys(np.nan_to_num(raw, posinf=np.inf, neginf=-np.inf).astype(kind))
+
+
 def _numeric_predicate(
-    split: Split, steps: tuple[Step, ...], code: int, rises: bool, representatives: Array
+    split: Split, steps: tuple[Step, ...], code: int, rises: bool, representatives: Array, missing: bool
 ) -> Predicate:
-    missing = bool(_goes_right(split, evaluate(steps, np.array([np.nan])))[0])
     if split.category_set is None:
         return Predicate(code, None, missing != (not rises), inverted=not rises)
     return Predicate(0, _goes_right(split, evaluate(steps, representatives)), missing)
@@ -144,6 +157,11 @@ def _goes_right(split: Split, value: Array) -> Array:
     return np.where(np.isnan(value), not split.default_left, right)
 
 
+def _missing_goes_right(split: Split, value: np.float32) -> bool:
+    """The model's answer for what the steps make of a missing value: most often NaN, sometimes a number."""
+    return not split.default_left if np.isnan(value) else bool(_goes_right(split, np.array([value]))[0])
+
+
 def fold_categories(splits: Sequence[Split], sources: dict[int, Source]) -> FoldedColumn:
     """Return the column's categories grouped into classes that no split tells apart, and its splits over classes.
 
@@ -154,7 +172,7 @@ def fold_categories(splits: Sequence[Split], sources: dict[int, Source]) -> Fold
     values = {feature: _category_values(source, categories) for feature, source in sources.items()}
     rows = [_goes_right(split, values[split.feature][0]) for split in splits]
     answers = np.array(rows, bool).reshape(len(splits), len(categories) + 1)
-    unique, class_of = np.unique(answers, axis=1, return_inverse=True)
+    unique, class_of = _unique_columns(answers)
     order = np.argsort(unique.sum(axis=0), kind="stable")
     by_class = unique[:, order]
     rank = np.empty(len(order), np.int64)
@@ -162,12 +180,22 @@ def fold_categories(splits: Sequence[Split], sources: dict[int, Source]) -> Fold
     if len(order) > MAX_CODES:
         raise UnsupportedModel(f"a column needs {len(order)} category classes; at most {MAX_CODES} fit its code")
     predicates = [
-        _class_predicate(row, bool(_goes_right(split, values[split.feature][1])[0]))
+        _class_predicate(row, _missing_goes_right(split, values[split.feature][1]))
         for split, row in zip(splits, by_class, strict=True)
     ]
-    classes = rank[class_of.reshape(-1)].astype(np.uint16)
+    classes = rank[class_of].astype(np.uint16)
     refuses = any(source.stored_categories is not None for source in sources.values())
     return FoldedColumn(None, categories, classes, refuses, len(order), tuple(predicates))
+
+
+def _unique_columns(answers: Array) -> tuple[Array, Array]:
+    """The distinct columns as they first come, and each column's place among them."""
+    packed = np.ascontiguousarray(np.packbits(answers, axis=0).T)
+    numbers: dict[bytes, int] = {}
+    place = np.array([numbers.setdefault(column.tobytes(), len(numbers)) for column in packed], np.int64)
+    first = np.full(len(numbers), answers.shape[1])
+    np.minimum.at(first, place, np.arange(answers.shape[1]))
+    return answers[:, first], place
 
 
 def _categories_of(source: Source) -> tuple[str, ...]:
@@ -180,14 +208,14 @@ def _categories_of(source: Source) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _category_values(source: Source, categories: tuple[str, ...]) -> tuple[Array, Array]:
+def _category_values(source: Source, categories: tuple[str, ...]) -> tuple[Array, np.float32]:
     """The feature's value for each category and the unknown one; and for missing."""
     if source.stored_categories is not None:
         position = {name: float(i) for i, name in enumerate(source.stored_categories)}
         known = [position.get(name, np.nan) for name in categories]
-        return np.array([*known, np.nan], np.float32), np.array([np.nan], np.float32)
+        return np.array([*known, np.nan], np.float32), np.float32(np.nan)
     known_values, unknown, missing = evaluate_categories(source.steps, categories)
-    return np.append(known_values, np.float32(unknown)), np.array([missing], np.float32)
+    return np.append(known_values, np.float32(unknown)), np.float32(missing)
 
 
 def _class_predicate(row: Array, missing: bool) -> Predicate:

@@ -63,11 +63,12 @@ def _in_order(table: pa.Table, names: Sequence[str], named: bool) -> pa.Table:
         if table.num_columns != len(names):
             raise SchemaMismatch(f"the model takes {len(names)} columns, found {table.num_columns}")
         return table.rename_columns(list(names))
+    found = table.column_names
     for name in names:
-        count = table.column_names.count(name)
+        count = found.count(name)
         if count != 1:
             raise SchemaMismatch(
-                f"column '{name}' is missing; found: {', '.join(table.column_names[:40])}"
+                f"column '{name}' is missing; found: {', '.join(found[:40])}"
                 if count == 0
                 else f"column '{name}' stands {count} times"
             )
@@ -75,9 +76,9 @@ def _in_order(table: pa.Table, names: Sequence[str], named: bool) -> pa.Table:
 
 
 def _cast(table: pa.Table, types: Mapping[str, pa.DataType] | None) -> pa.Table:
-    for index, name in enumerate(table.column_names):
-        wanted = (types or {}).get(name)
-        if wanted is not None and table.schema.types[index] != wanted:
+    for index, field in enumerate(table.schema):
+        name, wanted = field.name, (types or {}).get(field.name)
+        if wanted is not None and field.type != wanted:
             table = table.set_column(index, name, _as_type(table.column(index), wanted, name))
     return table
 

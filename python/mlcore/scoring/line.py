@@ -42,18 +42,25 @@ def ends(kind: NumericKind) -> tuple[int, int]:
     return -top, top
 
 
-def first_true(condition: Callable[[Array], Array], count: int, kind: NumericKind) -> tuple[Keys, Array]:
-    """Return, for each of `count` monotone conditions, the key of the lowest value that meets it.
+def first_true(condition: Callable[[Array], Array], guess: Keys, kind: NumericKind) -> tuple[Keys, Array]:
+    """Return, for each of `len(guess)` monotone conditions, the key of the lowest value that meets it.
 
-    `condition` maps `count` values, one a condition, to booleans that never go back to False as the value grows. The
-    second result is False where no value meets the condition, the highest one included.
+    `condition` maps as many values, one a condition, to booleans that never go back to False as the value grows. The
+    second result is False where no value meets the condition, the highest one included. The search gallops away from
+    `guess` and then bisects: a guess that is close makes it short, and none makes it wrong.
     """
     lowest, highest = ends(kind)
-    low, high = np.full(count, lowest, np.int64), np.full(count, highest, np.int64)
-    reachable = np.asarray(condition(values(high, kind)), bool)
+    reachable = np.asarray(condition(values(np.full(len(guess), highest, np.int64), kind)), bool)
+    low, high = np.where(reachable, lowest, highest), np.full(len(guess), highest, np.int64)
+    probe = np.clip(guess, lowest, highest)
+    seen_false, seen_true = np.zeros(len(guess), bool), np.zeros(len(guess), bool)
+    step = 1
     while np.any(low < high):
+        met = condition(values(probe, kind)) | (probe >= high)
+        high, low = np.where(met, np.minimum(probe, high), high), np.where(met, low, np.maximum(probe + 1, low))
+        seen_true, seen_false = seen_true | met, seen_false | ~met
+        down, up = np.maximum(high, lowest + step) - step, np.minimum(low, highest - step) + (step - 1)
         middle = (low & high) + ((low ^ high) >> 1)  # the floor of the mean, without overflow
-        met = condition(values(middle, kind))
-        high = np.where(met, middle, high)
-        low = np.where(met, low, np.minimum(middle + 1, high))
+        probe = np.where(seen_true & seen_false, middle, np.where(seen_true, np.maximum(down, low), up))
+        step = min(step * 4, 2**61)
     return low, reachable

@@ -40,6 +40,7 @@ class Manifest:
         self.path = folder / "manifest.json"
         self._folder, self._job, self._entries = folder, job, entries
         self._lock = threading.Lock()
+        self._recorded: dict[Path, Profile] = {}
 
     @staticmethod
     def open(folder: Path, *, job: dict[str, Any], resume: bool) -> Manifest:
@@ -75,6 +76,7 @@ class Manifest:
             if finished.profile is not None:
                 self._profile_path(target).parent.mkdir(exist_ok=True)
                 finished.profile.save(self._profile_path(target))
+                self._recorded[target] = finished.profile
             with self._lock:
                 self._entries[target.stem] = Entry(
                     str(finished.source), size, changed, finished.rows, target.stat().st_size
@@ -85,7 +87,7 @@ class Manifest:
 
     def profiles(self, targets: list[Path]) -> dict[str, Profile]:
         """Return the profile of each output's rows, by file stem; empty when the model carries no reference."""
-        found = {target.stem: self._read_profile(target) for target in targets}
+        found = {target.stem: self._recorded.get(target) or self._read_profile(target) for target in targets}
         return {stem: profile for stem, profile in found.items() if isinstance(profile, Profile)}
 
     def _profile_path(self, target: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -41,6 +42,7 @@ class Scorer:
     profile: Profile | None = None
     digest: str = ""
     _plans: dict[tuple[Kind, ...], tuple[Plan, Any]] = field(default_factory=dict, repr=False)
+    _planning: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -150,10 +152,11 @@ class Scorer:
     def _plan(self, block: Block) -> tuple[Plan, Any]:
         kinds = block.kinds()
         key = tuple(kinds.values())
-        if key not in self._plans:
-            plan = build(self.model, self.features, kinds, self._profile_edges(kinds))
-            self._plans[key] = (plan, ops.prepare(plan.forest, backend=self.backend))
-        return self._plans[key]
+        with self._planning:  # threads that start together need one plan, not one each
+            if key not in self._plans:
+                plan = build(self.model, self.features, kinds, self._profile_edges(kinds))
+                self._plans[key] = (plan, ops.prepare(plan.forest, backend=self.backend))
+            return self._plans[key]
 
     def _profile_edges(self, kinds: Mapping[str, Kind]) -> dict[str, Array]:
         if self.profile is None:

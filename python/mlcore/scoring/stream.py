@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from mlcore.data.files import output_error
 from mlcore.data.readers import check_columns, open_parquet, read_group
+from mlcore.data.types import is_text
 from mlcore.errors import DataError, SchemaMismatch
 from mlcore.profile import Profile
 from mlcore.scoring.scorer import Scorer
@@ -133,7 +134,8 @@ class FileJob:
         try:
             if self._writer is None:
                 self.target.parent.mkdir(parents=True, exist_ok=True)
-                self._writer = pq.ParquetWriter(self._partial, part.table.schema)
+                texts = [field.name for field in part.table.schema if is_text(field.type)]
+                self._writer = pq.ParquetWriter(self._partial, part.table.schema, use_dictionary=texts)
             self._writer.write_table(part.table)
         except OSError as error:
             raise output_error(self.target, error) from error

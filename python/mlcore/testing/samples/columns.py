@@ -54,6 +54,18 @@ def _bin_limits(dtype: str) -> Arguments:
     return _with_outputs(np.array([info.min, info.min + 1, -1, 0, 1, info.max - 1, info.max], dtype), None, 0, given)
 
 
+def _bin_dense(dtype: str, place: str, span: int, count: int) -> Arguments:
+    """Integer edges close together, more rows than integers between them: a table of all of them pays."""
+    info, rng = np.iinfo(dtype), np.random.default_rng(5)
+    first = {"lowest": info.min, "about 0": -(span // 2), "highest": info.max - span}[place]
+    inner = rng.choice(np.arange(1, span), min(count, span + 1) - 2, replace=False) if span > 1 else np.zeros(0, int)
+    given = np.unique(np.concatenate([[0], inner, [span]])).astype(dtype) + np.dtype(dtype).type(first)
+    rows = 2 * span + 700
+    values = rng.integers(max(info.min, first - 9), min(info.max, first + span + 9), rows, dtype, endpoint=True)
+    values[:4] = [info.min, info.max, given[0], given[-1]]
+    return _with_outputs(values, bitmap(rng, rows, 3, 0.1), 3, given)
+
+
 def _bin_column_of_matrix() -> Arguments:
     rng = np.random.default_rng(3)
     matrix = numbers(rng, "float32", 5 * 600).reshape(600, 5)
@@ -86,6 +98,12 @@ BIN: Final[dict[str, Callable[[], Arguments]]] = {
     **{f"nulls from bit {offset}": partial(bin_arguments, offset=offset) for offset in OFFSETS},
     **{f"{dtype}, all null": partial(bin_arguments, dtype=dtype, offset=5, share=1.0) for dtype in DTYPES},
     **{f"{dtype}, awkward": partial(_bin_awkward, dtype) for dtype in ("float32", "float64")},
+    **{
+        f"{dtype}, dense, {place}, span {span}, {count} edges": partial(_bin_dense, dtype, place, span, count)
+        for dtype in ("int32", "int64")
+        for place in ("lowest", "about 0", "highest")
+        for span, count in ((0, 1), (1, 2), (60, 40), (4000, 255), (4000, 300), (16383, 200), (16384, 200))
+    },
     **{f"{dtype}, limits": partial(_bin_limits, dtype) for dtype in ("int32", "int64")},
     "a column of a read-only matrix": _bin_column_of_matrix,
 }
