@@ -1,19 +1,27 @@
 #include "cpu/block.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "core/isa.h"
+#include "ops/bin.h"
 
 namespace mlcore::cpu {
 
 namespace {
 
 template <typename T>
+constexpr T highest() {
+  return std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity() : std::numeric_limits<T>::max();
+}
+
+template <typename T>
 std::vector<char> two_level(const T* edges, int64_t n) {
   T table[272];
-  const T top =
-      std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity() : std::numeric_limits<T>::max();
+  const T top = highest<T>();
   for (int64_t i = 0; i < 256; ++i) table[i] = i < n ? edges[i] : top;
   for (int64_t i = 0; i < 16; ++i) table[256 + i] = table[16 * i + 15];
   std::vector<char> bytes(sizeof table);
@@ -34,6 +42,52 @@ std::vector<uint16_t> direct(const T* edges, int64_t n, int64_t rows) {
   return codes;
 }
 
+constexpr int64_t kFewestBuckets = 1024, kMostBuckets = 65536;
+constexpr int32_t kMostInBucket = 4;
+
+template <typename T>
+Buckets buckets(const T* edges, int64_t n, int64_t count) {
+  using A = std::conditional_t<std::is_same_v<T, float>, float, double>;
+  const A low = static_cast<A>(edges[0]), last = static_cast<A>(count - 1);
+  const A scale = last / (static_cast<A>(edges[n - 1]) - low);
+  if (!std::isfinite(low) || !std::isfinite(scale) || scale <= 0) return {};
+  Buckets made{std::vector<uint16_t>(static_cast<size_t>(count)), {}, low, scale, 0};
+  int64_t edge = 0;
+  for (int64_t b = 0; b < count; ++b) {
+    const int64_t first = edge;
+    while (edge < n && ops::bucket_of(static_cast<A>(edges[edge]), low, scale, last) == b) ++edge;
+    made.start[static_cast<size_t>(b)] = static_cast<uint16_t>(first);
+    made.most = std::max(made.most, static_cast<int32_t>(edge - first));
+  }
+  return made;
+}
+
+// Buckets enough that the fullest holds two edges, or nearly; none where the edges lie too unevenly for that.
+template <typename T>
+Buckets buckets(const T* edges, int64_t n) {
+  for (int64_t count = kFewestBuckets; n > 1 && count <= kMostBuckets; count *= 4) {
+    if (count < 4 * n && count < kMostBuckets) continue;
+    Buckets made = buckets(edges, n, count);
+    if (made.start.empty()) break;
+    if (made.most > 2 && count < std::max<int64_t>(16 * n, 4 * kFewestBuckets)) continue;
+    if (made.most > kMostInBucket) break;
+    std::vector<T> padded(edges, edges + n);
+    padded.resize(static_cast<size_t>(n + kMostInBucket), highest<T>());
+    made.edges.resize(padded.size() * sizeof(T));
+    std::memcpy(made.edges.data(), padded.data(), made.edges.size());
+    return made;
+  }
+  return {};
+}
+
+template <typename T>
+void lay_out(EdgeTable& table, const T* edges, int64_t n, int64_t rows) {
+  if constexpr (std::is_integral_v<T>) table.direct = direct(edges, n, rows);
+  if (!table.direct.empty()) return;
+  if (rows >= kBlockRows && n > 16) table.buckets = buckets(edges, n);
+  if (table.buckets.start.empty() && n <= 255) table.two_level = two_level(edges, n);
+}
+
 char* aligned(char*& at, int64_t bytes) {
   char* start = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(at) + 63) & ~uintptr_t{63});
   at = start + bytes;
@@ -43,22 +97,19 @@ char* aligned(char*& at, int64_t bytes) {
 }  // namespace
 
 EdgeTable make_edge_table(Type type, const void* edges, int64_t n, int64_t rows) {
-  EdgeTable table{type, static_cast<int32_t>(n), edges, {}, {}};
-  if (type == Type::i4) table.direct = direct(static_cast<const int32_t*>(edges), n, rows);
-  if (type == Type::i8) table.direct = direct(static_cast<const int64_t*>(edges), n, rows);
-  if (n > 255 || !table.direct.empty()) return table;
+  EdgeTable table{type, static_cast<int32_t>(n), edges, {}, {}, {}};
   switch (type) {
     case Type::f4:
-      table.two_level = two_level(static_cast<const float*>(edges), n);
+      lay_out(table, static_cast<const float*>(edges), n, rows);
       break;
     case Type::f8:
-      table.two_level = two_level(static_cast<const double*>(edges), n);
+      lay_out(table, static_cast<const double*>(edges), n, rows);
       break;
     case Type::i4:
-      table.two_level = two_level(static_cast<const int32_t*>(edges), n);
+      lay_out(table, static_cast<const int32_t*>(edges), n, rows);
       break;
     case Type::i8:
-      table.two_level = two_level(static_cast<const int64_t*>(edges), n);
+      lay_out(table, static_cast<const int64_t*>(edges), n, rows);
       break;
   }
   return table;

@@ -160,6 +160,28 @@ void look_up(const EdgeTable& table, const T* values, int64_t rows, Code* codes)
   }
 }
 
+template <int Most, typename T, typename Code>
+void bin_buckets(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
+  using A = std::conditional_t<std::is_same_v<T, float>, float, double>;
+  const A low = static_cast<A>(table.buckets.low), scale = static_cast<A>(table.buckets.scale);
+  const A last = static_cast<A>(table.buckets.start.size() - 1);
+  const uint16_t* start = table.buckets.start.data();
+  const T* edges = reinterpret_cast<const T*>(table.buckets.edges.data());
+  for (int64_t i = 0; i < rows; ++i) {
+    const int32_t before = start[ops::bucket_of(static_cast<A>(values[i]), low, scale, last)];
+    int32_t code = before;
+    for (int32_t j = 0; j < Most; ++j) code += edges[before + j] <= values[i];
+    codes[i] = static_cast<Code>(code > table.n ? table.n : code);  // the highest value reaches the padding too
+  }
+}
+
+template <typename T, typename Code>
+void bin_buckets(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
+  if (table.buckets.most == 1) return bin_buckets<1>(table, values, rows, codes);
+  if (table.buckets.most == 2) return bin_buckets<2>(table, values, rows, codes);
+  bin_buckets<4>(table, values, rows, codes);
+}
+
 template <typename V, typename T>
 void bin_as(const EdgeTable& table, const void* values, int64_t rows, void* codes) {
   const T* typed = static_cast<const T*>(values);
@@ -167,7 +189,11 @@ void bin_as(const EdgeTable& table, const void* values, int64_t rows, void* code
     if (!table.direct.empty() && table.n > 255) return look_up(table, typed, rows, static_cast<uint16_t*>(codes));
     if (!table.direct.empty()) return look_up(table, typed, rows, static_cast<uint8_t*>(codes));
   }
-  if (table.n > 255)
+  if (!table.buckets.start.empty() && table.n > 255)
+    bin_buckets(table, typed, rows, static_cast<uint16_t*>(codes));
+  else if (!table.buckets.start.empty())
+    bin_buckets(table, typed, rows, static_cast<uint8_t*>(codes));
+  else if (table.n > 255)
     search(table, typed, rows, static_cast<uint16_t*>(codes));
   else if constexpr (V::two_level)
     bin_two_level<V>(table, typed, rows, static_cast<uint8_t*>(codes));
@@ -189,26 +215,32 @@ void bin(const EdgeTable& table, const void* values, int64_t rows, void* codes) 
   }
 }
 
-template <typename T>
+template <typename V, typename T>
 void nan_words(const T* values, int64_t rows, uint64_t* missing) {
+  constexpr int64_t lanes = V::register_bytes / static_cast<int64_t>(sizeof(T));
   for (int64_t w = 0; w < words_for(rows); ++w) {
-    const int64_t end = rows - 64 * w < 64 ? rows - 64 * w : 64;
+    const T* x = values + 64 * w;
+    const int64_t left = rows - 64 * w;
     uint64_t word = 0;
-    for (int64_t i = 0; i < end; ++i) word |= static_cast<uint64_t>(values[64 * w + i] != values[64 * w + i]) << i;
+    if (left >= 64)
+      for (int64_t i = 0; i < 64; i += lanes) word |= V::nan_bits(x + i) << i;
+    else
+      for (int64_t i = 0; i < left; ++i) word |= static_cast<uint64_t>(x[i] != x[i]) << i;
     missing[w] = word;
   }
 }
 
-inline void nan(Type type, const void* values, int64_t rows, uint64_t* missing) {
+template <typename V>
+void nan(Type type, const void* values, int64_t rows, uint64_t* missing) {
   if (type == Type::f4)
-    nan_words(static_cast<const float*>(values), rows, missing);
+    nan_words<V>(static_cast<const float*>(values), rows, missing);
   else
-    nan_words(static_cast<const double*>(values), rows, missing);
+    nan_words<V>(static_cast<const double*>(values), rows, missing);
 }
 
 template <typename V>
 constexpr Kernels kernels_over() {
-  return {bin<V>, V::nan, margins<V>};
+  return {bin<V>, nan<V>, margins<V>};
 }
 
 }  // namespace

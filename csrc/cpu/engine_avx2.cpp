@@ -66,6 +66,7 @@ struct Edges16<int64_t> {
 struct Avx2 {
   using Reg = __m256i;
   static constexpr int64_t rows = 256;
+  static constexpr int64_t register_bytes = 32;
   static constexpr bool two_level = true;
 
   static Reg load(const uint64_t* plane) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(plane)); }
@@ -165,19 +166,13 @@ struct Avx2 {
     }
   }
 
-  static void nan(Type type, const void* values, int64_t rows, uint64_t* missing) {
-    if (type != Type::f4) return mlcore::cpu::nan(type, values, rows, missing);
-    const float* x = static_cast<const float*>(values);
-    const int64_t whole = rows / 64;
-    for (int64_t w = 0; w < whole; ++w) {
-      uint64_t word = 0;
-      for (int i = 0; i < 8; ++i) {
-        const __m256 v = _mm256_loadu_ps(x + 64 * w + 8 * i);
-        word |= static_cast<uint64_t>(_mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q))) << (8 * i);
-      }
-      missing[w] = word;
-    }
-    nan_words(x + 64 * whole, rows - 64 * whole, missing + whole);
+  static uint64_t nan_bits(const float* x) {
+    const __m256 v = _mm256_loadu_ps(x);
+    return static_cast<uint64_t>(_mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
+  }
+  static uint64_t nan_bits(const double* x) {
+    const __m256d v = _mm256_loadu_pd(x);
+    return static_cast<uint64_t>(_mm256_movemask_pd(_mm256_cmp_pd(v, v, _CMP_UNORD_Q)));
   }
 
   static Edges16<float> edges16(const float* e) { return {_mm256_loadu_ps(e), _mm256_loadu_ps(e + 8)}; }

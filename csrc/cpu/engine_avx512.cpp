@@ -41,6 +41,7 @@ inline __m512 leaf_values(const float* leaves, __m512i index, const __mmask16* h
 struct Avx512 {
   using Reg = __m512i;
   static constexpr int64_t rows = 512;
+  static constexpr int64_t register_bytes = 64;
   static constexpr bool two_level = true;
 
   static Reg load(const uint64_t* plane) { return _mm512_load_si512(plane); }
@@ -112,19 +113,13 @@ struct Avx512 {
     }
   }
 
-  static void nan(Type type, const void* values, int64_t rows, uint64_t* missing) {
-    if (type != Type::f4) return mlcore::cpu::nan(type, values, rows, missing);
-    const float* x = static_cast<const float*>(values);
-    const int64_t whole = rows / 64;
-    for (int64_t w = 0; w < whole; ++w) {
-      uint64_t word = 0;
-      for (int i = 0; i < 4; ++i) {
-        const __m512 v = _mm512_loadu_ps(x + 64 * w + 16 * i);
-        word |= static_cast<uint64_t>(_mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q)) << (16 * i);
-      }
-      missing[w] = word;
-    }
-    nan_words(x + 64 * whole, rows - 64 * whole, missing + whole);
+  static uint64_t nan_bits(const float* x) {
+    const __m512 v = _mm512_loadu_ps(x);
+    return _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+  }
+  static uint64_t nan_bits(const double* x) {
+    const __m512d v = _mm512_loadu_pd(x);
+    return _mm512_cmp_pd_mask(v, v, _CMP_UNORD_Q);
   }
 
   static Edges16<float> edges16(const float* e) { return {_mm512_loadu_ps(e)}; }

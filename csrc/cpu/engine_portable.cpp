@@ -8,11 +8,16 @@ struct Portable {
   using Reg = uint64_t;
   static constexpr int64_t rows = 64;
   static constexpr bool two_level = false;
-  static constexpr auto nan = mlcore::cpu::nan;
+  static constexpr int64_t register_bytes = 8;
 
   static Reg load(const uint64_t* plane) { return *plane; }
   static Reg mux(Reg choose, Reg one, Reg zero) { return zero ^ ((zero ^ one) & choose); }
   static int64_t position(int64_t row) { return row; }
+
+  static uint64_t nan_bits(const float* x) {
+    return static_cast<uint64_t>(x[0] != x[0]) | static_cast<uint64_t>(x[1] != x[1]) << 1;
+  }
+  static uint64_t nan_bits(const double* x) { return *x != *x; }
 
   template <typename Code>
   static void thresholds(const Code* codes, const Plane* plane, int64_t count, uint64_t* out) {

@@ -48,8 +48,10 @@ def _expand(source: str | Path, suffixes: tuple[str, ...]) -> list[Path]:
     raise DataError(f"{path} does not exist")
 
 
-def open_parquet(path: Path, *, dictionaries: bool = True) -> pq.ParquetFile:
+def open_parquet(path: Path, *, dictionaries: bool = True, metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:
     """Return an open Parquet file; with `dictionaries`, its string columns are read dictionary-encoded.
+
+    `metadata` spares reading it again, for a file that was open before.
 
     Raises:
         DataError: the file is absent, empty, cut short, or not Parquet.
@@ -57,12 +59,8 @@ def open_parquet(path: Path, *, dictionaries: bool = True) -> pq.ParquetFile:
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty")
-        parquet = pq.ParquetFile(path, memory_map=True)
-        texts = [field.name for field in parquet.schema_arrow if is_text(field.type)]
-        if not (dictionaries and texts):
-            return parquet
-        metadata = parquet.metadata
-        parquet.close()
+        metadata = metadata or pq.read_metadata(path, memory_map=True)
+        texts = [field.name for field in metadata.schema.to_arrow_schema() if dictionaries and is_text(field.type)]
         return pq.ParquetFile(path, metadata=metadata, read_dictionary=texts, memory_map=True)
     except pa.ArrowException as error:
         raise DataError(f"{path} is not a whole Parquet file ({error}); write it again from its source") from error

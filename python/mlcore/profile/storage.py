@@ -44,13 +44,13 @@ def to_arrow(rows: int, columns: Mapping[str, ColumnProfile]) -> pa.Table:
 
 def _row(item: ColumnProfile) -> dict[str, Any]:
     if isinstance(item, CategoricalColumn):
-        return {"kind": "category", "categories": item.categories, "counts": item.counts.tolist(),
+        return {"kind": "category", "categories": item.categories, "counts": item.counts,
                 "missing": item.missing, "unseen": item.unseen}  # fmt: skip
     moments = item.moments
     return {
         "kind": item.edges.dtype.str[1:],
         "edges": item.edges.astype(item.edges.dtype.newbyteorder("<")).tobytes(),
-        "counts": item.counts.tolist(),
+        "counts": item.counts,
         "missing": item.missing,
         "nan": item.nan,
         "infinite": item.infinite,

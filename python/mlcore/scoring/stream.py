@@ -79,13 +79,13 @@ class FileJob:
             DataError, SchemaMismatch: it has not.
         """
         with open_parquet(self.source) as parquet:
-            metadata, schema = parquet.metadata, parquet.schema_arrow
-        if metadata.num_rows == 0:
+            self._metadata, schema = parquet.metadata, parquet.schema_arrow
+        if self._metadata.num_rows == 0:
             raise DataError(f"{self.source} has zero rows: nothing to score")
         time = [self.selection.time] if self.selection.time and (self.selection.since or self.selection.until) else []
         self._columns = list(dict.fromkeys([*self.scorer.columns, *self.selection.keep, *time]))
         check_columns(self.source, schema, self._columns)
-        self._groups = int(metadata.num_row_groups)
+        self._groups = int(self._metadata.num_row_groups)
         return self._groups
 
     def score(self, group: int) -> Part:
@@ -106,7 +106,7 @@ class FileJob:
         return Part(kept.append_column(self.selection.score_name, pa.array(scores)), tally)
 
     def _rows_of(self, group: int) -> pa.Table:
-        with open_parquet(self.source) as parquet:
+        with open_parquet(self.source, metadata=self._metadata) as parquet:
             table = read_group(parquet, self.source, group, self._columns)
         return between(table, self.selection)
 

@@ -66,6 +66,37 @@ def _bin_dense(dtype: str, place: str, span: int, count: int) -> Arguments:
     return _with_outputs(values, bitmap(rng, rows, 3, 0.1), 3, given)
 
 
+def _bin_uneven(dtype: str, shape: str) -> Arguments:
+    """Edges that lie unevenly, some a last bit apart or at the ends of the line, and values about all of them."""
+    rng = np.random.default_rng(6)
+    type_ = np.dtype(dtype).type
+    top = float(np.finfo(type_).max) if np.dtype(dtype).kind == "f" else float(2 ** (8 * np.dtype(dtype).itemsize - 2))
+    raw = {
+        "in pairs": np.repeat(np.linspace(-3, 97, 60), 2) * (top / 1e3 if np.dtype(dtype).kind == "i" else 1),
+        "geometric": np.geomspace(1, top / 4, 120),
+        "in one heap": np.concatenate([[-top / 2], np.arange(200) + 5.0, [top / 2]]),
+        "as wide as the line": np.linspace(-0.999, 0.999, 100) * top,
+        "very small": np.linspace(-1, 1, 100) * (float(np.finfo(type_).tiny) if np.dtype(dtype).kind == "f" else 50),
+        "many in pairs": np.repeat(np.sort(rng.random(2000)), 2) * top / 2,
+    }[shape].astype(dtype)
+    up = type_(np.inf) if np.dtype(dtype).kind == "f" else None
+    raw[1::2] = raw[1::2] + 1 if up is None else np.nextafter(raw[1::2], up)
+    given = np.unique(raw)
+    ends = (
+        [type_(-np.inf), type_(np.inf), type_(np.nan)] if up is not None else [np.iinfo(dtype).min, np.iinfo(dtype).max]
+    )
+    below = given - 1 if up is None else np.nextafter(given, type_(-np.inf))
+    values = np.concatenate(
+        [given, below, rng.permutation(given), np.array(ends, dtype), given[:1] * np.zeros(600, dtype)]
+    )
+    return _with_outputs(values, bitmap(rng, len(values), 3, 0.1), 3, given)
+
+
+def _bin_infinite_edges(dtype: str) -> Arguments:
+    given = np.array([-np.inf, *np.linspace(-5, 5, 40), np.inf], dtype)
+    return _with_outputs(np.tile(np.append(given, np.nan).astype(dtype), 20), None, 0, given)
+
+
 def _bin_column_of_matrix() -> Arguments:
     rng = np.random.default_rng(3)
     matrix = numbers(rng, "float32", 5 * 600).reshape(600, 5)
@@ -104,6 +135,12 @@ BIN: Final[dict[str, Callable[[], Arguments]]] = {
         for place in ("lowest", "about 0", "highest")
         for span, count in ((0, 1), (1, 2), (60, 40), (4000, 255), (4000, 300), (16383, 200), (16384, 200))
     },
+    **{
+        f"{dtype}, edges {shape}": partial(_bin_uneven, dtype, shape)
+        for dtype in DTYPES
+        for shape in ("in pairs", "geometric", "in one heap", "as wide as the line", "very small", "many in pairs")
+    },
+    **{f"{dtype}, infinite edges": partial(_bin_infinite_edges, dtype) for dtype in ("float32", "float64")},
     **{f"{dtype}, limits": partial(_bin_limits, dtype) for dtype in ("int32", "int64")},
     "a column of a read-only matrix": _bin_column_of_matrix,
 }
