@@ -110,15 +110,18 @@ void code_block(const RawColumn& raw, bool wide, int64_t column, int64_t first, 
   }
   std::vector<int64_t>& counts = worker.counts[static_cast<size_t>(column)];
   if (counts.empty()) return;
-  const uint64_t* skip = count > 0 ? missing : nullptr;
   const int64_t slots = static_cast<int64_t>(counts.size()) - 1;
-  if (raw.edges == nullptr)
-    tally(reinterpret_cast<const int32_t*>(contiguous(raw.view, first, rows, gathered)), skip, rows, slots,
-          counts.data());
-  else if (wide)
-    tally(reinterpret_cast<const uint16_t*>(codes), skip, rows, slots, counts.data());
+  if (raw.edges == nullptr) {
+    const auto* indices = reinterpret_cast<const int32_t*>(contiguous(raw.view, first, rows, gathered));
+    tally(indices, count > 0 ? missing : nullptr, rows, slots, counts.data());
+    return;
+  }
+  if (wide)
+    tally(reinterpret_cast<const uint16_t*>(codes), nullptr, rows, slots, counts.data());
   else
-    tally(codes, skip, rows, slots, counts.data());
+    tally(codes, nullptr, rows, slots, counts.data());
+  counts[0] -= count;  // missing rows hold code 0
+  counts.back() += count;
 }
 
 }  // namespace

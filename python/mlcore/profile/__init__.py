@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mlcore.profile.columns import CategoricalColumn, ColumnProfile, NumericColumn, by_category
+from mlcore.profile.columns import CategoricalColumn, ColumnProfile, NumericColumn
 from mlcore.profile.moments import Moments
 from mlcore.profile.profile import Profile
 
-__all__ = ["CategoricalColumn", "ColumnProfile", "Moments", "NumericColumn", "Profile", "by_category"]
+__all__ = ["CategoricalColumn", "ColumnProfile", "Moments", "NumericColumn", "Profile"]

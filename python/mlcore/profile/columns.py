@@ -110,7 +110,7 @@ class CategoricalColumn:
         assert column.dictionary is not None
         entries = np.zeros(len(column.dictionary) + 1, np.int64)
         ops.tally(np.ascontiguousarray(column.values), null_words(column), entries)
-        counts = by_category(self.categories, column.dictionary, entries)
+        counts = _by_category(self.categories, column.dictionary, entries)
         return self.merge(CategoricalColumn(self.categories, counts[:-2], int(counts[-2]), int(counts[-1])))
 
     def merge(self, other: NumericColumn | CategoricalColumn, *, name: str = "") -> CategoricalColumn:
@@ -125,7 +125,7 @@ class CategoricalColumn:
         )
 
 
-def by_category(categories: Sequence[str], dictionary: pa.Array, entries: Array) -> Array:
+def _by_category(categories: Sequence[str], dictionary: pa.Array, entries: Array) -> Array:
     """Return counts by category, then unseen, then missing, from counts by index of another dictionary."""
     result = np.zeros(len(categories) + 2, np.int64)
     position = pc.index_in(dictionary, value_set=pa.array(categories, dictionary.type))

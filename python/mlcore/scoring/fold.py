@@ -8,6 +8,7 @@ bisection with the chain itself, a category by asking the chain.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -53,12 +54,12 @@ class Predicate:
 
 @dataclass(frozen=True)
 class FoldedColumn:
-    """A raw column ready to be coded: edges of a numeric one, or classes of a string one (last class: unknown)."""
+    """A raw column ready to be coded: edges of a numeric one, or classes of a string one."""
 
     edges: Array | None
     categories: tuple[str, ...]
-    classes: Array | None  # uint16, one a category, then the unknown one
-    refuses_unknown: bool
+    classes: Array | None  # uint16, one a category, then the unknown ones'
+    accepted: tuple[str, ...] | None  # the only categories that the model takes; None: it takes any
     n_codes: int
     predicates: tuple[Predicate, ...]  # one a split, in the order given
 
@@ -73,46 +74,46 @@ def fold_numeric(
     """
     rising = {feature: _rises(source.steps) for feature, source in sources.items()}
     asked = [_thresholds(split) for split in splits]
-    owner = np.repeat(np.arange(len(splits)), [len(values) for values in asked])
-    thresholds = np.concatenate([*asked, np.zeros(0, np.float32)]).astype(np.float32)
-    found, reachable = _raw_edges(thresholds, [splits[int(i)].feature for i in owner], sources, rising, kind)
+    counts = [len(values) for values in asked]
+    first = np.cumsum([0, *counts]).tolist()
+    thresholds = np.array([value for values in asked for value in values], np.float32)
+    owners = np.repeat(np.array([split.feature for split in splits], np.int64), counts)
+    found, reachable = _raw_edges(thresholds, owners, sources, rising, kind)
     extra = line.keys(extra_edges) if extra_edges is not None else np.zeros(0, np.int64)
     edge_keys = np.unique(np.concatenate([found[reachable], extra]))
     edges = line.values(edge_keys, kind)
     n_codes = len(edges) + 1
     if n_codes > MAX_CODES:
         raise UnsupportedModel(f"a column needs {len(edges)} edges; at most {MAX_CODES - 1} fit its code")
-    codes = np.where(reachable, np.searchsorted(edge_keys, found) + 1, n_codes)
-    first = np.searchsorted(owner, np.arange(len(splits)))
-    missing = {feature: evaluate(source.steps, np.array([np.nan]))[0] for feature, source in sources.items()}
+    codes = [*np.where(reachable, np.searchsorted(edge_keys, found) + 1, n_codes).tolist(), 0]
+    missing = {feature: float(evaluate(source.steps, np.array([np.nan]))[0]) for feature, source in sources.items()}
     lowest = line.values(np.array(line.ends(kind)[:1], np.int64), kind)
     representatives = np.concatenate([lowest, edges])
     predicates = [
-        _numeric_predicate(split, sources[split.feature].steps, int(codes[at]) if len(values) else 0,
-                           rising[split.feature], representatives, _missing_goes_right(split, missing[split.feature]))
-        for split, at, values in zip(splits, first, asked, strict=True)
+        _numeric_predicate(split, sources[split.feature].steps, codes[at], rising[split.feature], representatives,
+                           _missing_goes_right(split, missing[split.feature]))
+        for split, at in zip(splits, first, strict=False)
     ]  # fmt: skip
-    return FoldedColumn(edges, (), None, False, n_codes, tuple(predicates))
+    return FoldedColumn(edges, (), None, None, n_codes, tuple(predicates))
 
 
 def _rises(steps: Sequence[Step]) -> bool:
     return sum(isinstance(step, Affine) and step.scale < 0 for step in steps) % 2 == 0
 
 
-def _thresholds(split: Split) -> Array:
+def _thresholds(split: Split) -> Sequence[float | np.float32]:
     """The feature values at which the split's answer may change."""
     if split.category_set is None:
-        return np.array([split.threshold], np.float32)
-    inside = sorted(value for value in split.category_set if value < _CATEGORY_LIMIT)
-    return np.unique([bound for value in inside for bound in (value, value + 1)]).astype(np.float32)
+        return (split.threshold,)
+    inside = [value for value in split.category_set if value < _CATEGORY_LIMIT]
+    return sorted({float(bound) for value in inside for bound in (value, value + 1)})
 
 
 def _raw_edges(
-    thresholds: Array, features: Sequence[int], sources: dict[int, Source], rising: dict[int, bool], kind: NumericKind
+    thresholds: Array, owners: Array, sources: dict[int, Source], rising: dict[int, bool], kind: NumericKind
 ) -> tuple[Keys, Array]:
     """For each threshold the lowest raw value that has crossed it, going up the raw line."""
     found, reachable = np.zeros(len(thresholds), np.int64), np.zeros(len(thresholds), bool)
-    owners = np.asarray(features, np.int64)
     for feature, source in sources.items():
         mine = np.flatnonzero(owners == feature)
         limits, steps, up = thresholds[mine], source.steps, rising[feature]
@@ -148,30 +149,37 @@ def _numeric_predicate(
 
 def _goes_right(split: Split, value: Array) -> Array:
     """The model's own answer for feature values; NaN takes the default branch."""
+    nan = np.isnan(value)
     if split.category_set is None:
         right = value >= split.threshold
     else:
         valid = (value >= 0) & (value < _CATEGORY_LIMIT)
         category = np.where(valid, value, 0).astype(np.int64)
         right = valid & np.isin(category, np.fromiter(split.category_set, np.int64, len(split.category_set)))
-    return np.where(np.isnan(value), not split.default_left, right)
+    right[nan] = not split.default_left
+    return right
 
 
-def _missing_goes_right(split: Split, value: np.float32) -> bool:
+def _missing_goes_right(split: Split, value: float) -> bool:
     """The model's answer for what the steps make of a missing value: most often NaN, sometimes a number."""
-    return not split.default_left if np.isnan(value) else bool(_goes_right(split, np.array([value]))[0])
+    return not split.default_left if math.isnan(value) else bool(_goes_right(split, np.array([value], np.float32))[0])
 
 
-def fold_categories(splits: Sequence[Split], sources: dict[int, Source]) -> FoldedColumn:
+def fold_categories(
+    splits: Sequence[Split], sources: dict[int, Source], extra_categories: Sequence[str] = ()
+) -> FoldedColumn:
     """Return the column's categories grouped into classes that no split tells apart, and its splits over classes.
 
+    `extra_categories`, which something else tells apart, are listed after the model's own.
     Classes are ordered by how many splits they answer with right, so that the splits of a single ordinal or target
     encoding become thresholds; a split that cuts across this order keeps the set of its classes.
     """
-    categories = tuple(dict.fromkeys(name for source in sources.values() for name in _categories_of(source)))
+    own = dict.fromkeys(name for source in sources.values() for name in _categories_of(source))
+    categories = tuple(own | dict.fromkeys(extra_categories))
     values = {feature: _category_values(source, categories) for feature, source in sources.items()}
-    rows = [_goes_right(split, values[split.feature][0]) for split in splits]
-    answers = np.array(rows, bool).reshape(len(splits), len(categories) + 1)
+    answers = np.empty((len(splits), len(categories) + 1), bool)
+    for row, split in zip(answers, splits, strict=True):
+        row[:] = _goes_right(split, values[split.feature][0])
     unique, class_of = _unique_columns(answers)
     order = np.argsort(unique.sum(axis=0), kind="stable")
     by_class = unique[:, order]
@@ -179,13 +187,15 @@ def fold_categories(splits: Sequence[Split], sources: dict[int, Source]) -> Fold
     rank[order] = np.arange(len(order))
     if len(order) > MAX_CODES:
         raise UnsupportedModel(f"a column needs {len(order)} category classes; at most {MAX_CODES} fit its code")
+    ones, rises = by_class.sum(axis=1).tolist(), np.all(by_class[:, :-1] <= by_class[:, 1:], axis=1).tolist()
+    missing = [_missing_goes_right(split, values[split.feature][1]) for split in splits]
     predicates = [
-        _class_predicate(row, _missing_goes_right(split, values[split.feature][1]))
-        for split, row in zip(splits, by_class, strict=True)
+        Predicate(len(order) - ones[i], None, missing[i]) if rises[i] else Predicate(0, by_class[i], missing[i])
+        for i in range(len(splits))
     ]
     classes = rank[class_of].astype(np.uint16)
     refuses = any(source.stored_categories is not None for source in sources.values())
-    return FoldedColumn(None, categories, classes, refuses, len(order), tuple(predicates))
+    return FoldedColumn(None, categories, classes, tuple(own) if refuses else None, len(order), tuple(predicates))
 
 
 def _unique_columns(answers: Array) -> tuple[Array, Array]:
@@ -208,20 +218,14 @@ def _categories_of(source: Source) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _category_values(source: Source, categories: tuple[str, ...]) -> tuple[Array, np.float32]:
+def _category_values(source: Source, categories: tuple[str, ...]) -> tuple[Array, float]:
     """The feature's value for each category and the unknown one; and for missing."""
     if source.stored_categories is not None:
         position = {name: float(i) for i, name in enumerate(source.stored_categories)}
         known = [position.get(name, np.nan) for name in categories]
-        return np.array([*known, np.nan], np.float32), np.float32(np.nan)
+        return np.array([*known, np.nan], np.float32), float("nan")
     known_values, unknown, missing = evaluate_categories(source.steps, categories)
-    return np.append(known_values, np.float32(unknown)), np.float32(missing)
-
-
-def _class_predicate(row: Array, missing: bool) -> Predicate:
-    if np.all(row[:-1] <= row[1:]):
-        return Predicate(len(row) - int(row.sum()), None, missing)
-    return Predicate(0, row, missing)
+    return np.append(known_values, np.float32(unknown)), float(missing)
 
 
 def describe_steps(steps: Sequence[Any]) -> str:

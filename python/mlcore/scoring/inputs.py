@@ -99,26 +99,36 @@ def _as_type(values: pa.ChunkedArray, wanted: pa.DataType, name: str) -> pa.Chun
         ) from error
 
 
-def kernel_columns(plan: Plan, block: Block) -> list[tuple[Array, Array | None, int, Array]]:
+def kernel_columns(
+    plan: Plan, block: Block, places: Mapping[str, Array]
+) -> list[tuple[Array, Array | None, int, Array]]:
     """Return a block's columns as the `score` op takes them: values, validity, its bit offset, edges or code table."""
     result = []
     for planned, item in zip(plan.columns, block.columns, strict=True):
-        if planned.folded.edges is not None:
-            aux: Array = planned.folded.edges
-        else:
-            assert item.dictionary is not None
-            assert planned.folded.classes is not None
-            aux = code_table(planned.folded.categories, planned.folded.classes, item.dictionary)
-            if planned.folded.refuses_unknown:
-                _refuse_unknown(item, planned.folded.categories)
+        folded = planned.folded
+        if folded.accepted is not None:
+            _refuse_unknown(item, folded.accepted)
+        aux = folded.edges if folded.classes is None else folded.classes[places[item.name]]
+        assert aux is not None
         result.append((item.values, item.validity, item.offset, aux))
     return result
 
 
-def code_table(categories: tuple[str, ...], classes: Array, dictionary: pa.Array) -> Array:
-    """Return the code of each entry of a batch's own dictionary; entries the plan does not know take the last class."""
-    position = pc.index_in(dictionary, value_set=pa.array(categories, dictionary.type))
-    return np.asarray(classes[pc.fill_null(position, len(categories)).to_numpy(zero_copy_only=False)])
+def places_of(plan: Plan, block: Block) -> dict[str, Array]:
+    """Return, by string column, where each entry of the block's own dictionary stands among the plan's categories.
+
+    Entries that the plan does not know stand after the last.
+    """
+    return {
+        item.name: _places(item.dictionary, planned.folded.categories)
+        for planned, item in zip(plan.columns, block.columns, strict=True)
+        if item.dictionary is not None
+    }
+
+
+def _places(dictionary: pa.Array, categories: tuple[str, ...]) -> Array:
+    found = pc.index_in(dictionary, value_set=pa.array(categories, dictionary.type))
+    return np.asarray(pc.fill_null(found, len(categories)).to_numpy(zero_copy_only=False))
 
 
 def _refuse_unknown(item: Column, categories: tuple[str, ...]) -> None:

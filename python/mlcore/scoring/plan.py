@@ -20,11 +20,15 @@ Kind = Literal["f4", "f8", "i4", "i8", "dictionary"]
 
 @dataclass(frozen=True)
 class PlannedColumn:
-    """One raw column of the plan; `folded` says how its values become codes."""
+    """One raw column of the plan; `folded` says how its values become codes.
+
+    `watched` gives the place of each category, then of unknown ones, in the profile's list; None where none watches.
+    """
 
     name: str
     kind: Kind
     folded: FoldedColumn
+    watched: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,9 @@ def build(
     features: Sequence[Feature],
     kinds: Mapping[str, Kind],
     extra_edges: Mapping[str, Array],
+    extra_categories: Mapping[str, Sequence[str]],
 ) -> Plan:
-    """Return the plan for raw columns of these kinds; `extra_edges` (a profile's) are coded beside the model's own.
+    """Return the plan for raw columns of these kinds; a profile's edges and categories are coded beside the model's own.
 
     Raises:
         UnsupportedModel: the transforms and the model disagree, or a column needs more codes than 16 bits hold.
@@ -65,8 +70,9 @@ def build(
         of_column[features[split.feature].column].append(i)
     for index, (name, mine) in enumerate(of_column.items()):
         sources = _sources(model, features, name)
-        folded = _fold([splits[i] for i in mine], sources, name, kinds[name], extra_edges.get(name))
-        columns.append(PlannedColumn(name, kinds[name], folded))
+        watched = extra_categories.get(name)
+        folded = _fold([splits[i] for i in mine], sources, name, kinds[name], extra_edges.get(name), watched or ())
+        columns.append(PlannedColumn(name, kinds[name], folded, _places_in(watched, folded.categories)))
         for i, predicate in zip(mine, folded.predicates, strict=True):
             by_split[i] = (table.add(index, predicate), predicate.inverted)
     if splits:
@@ -100,9 +106,10 @@ def _unique_splits(model: TreeEnsemble) -> tuple[list[Split], Array]:
     threshold = np.where(sets >= 0, np.float32(0), model.threshold[inner] + np.float32(0))  # −0 asks what 0 asks
     parts = (model.feature[inner], threshold.view(np.int32), sets, model.default_left[inner])
     unique, inverse = _unique_rows([part.astype(np.int64) for part in parts])
+    thresholds = unique[:, 1].astype(np.int32).view(np.float32)
     splits = [
-        Split(int(f), np.array([t], np.int32).view(np.float32)[0], contents[s] if s >= 0 else None, bool(d))
-        for f, t, s, d in unique.tolist()
+        Split(f, t, contents[s] if s >= 0 else None, bool(d))
+        for (f, _, s, d), t in zip(unique.tolist(), thresholds, strict=True)
     ]
     split_of_node = np.full(model.n_nodes, -1, np.int64)
     split_of_node[inner] = inverse
@@ -120,6 +127,13 @@ def _unique_rows(columns: Sequence[Array]) -> tuple[Array, Array]:
     return rows[first], place
 
 
+def _places_in(watched: Sequence[str] | None, categories: Sequence[str]) -> Array | None:
+    if watched is None:
+        return None
+    place = {name: i for i, name in enumerate(watched)}
+    return np.array([*(place.get(name, len(place)) for name in categories), len(place)], np.int64)
+
+
 def _sources(model: TreeEnsemble, features: Sequence[Feature], column: str) -> dict[int, Source]:
     return {
         i: Source(feature.steps, model.stored_categories[i])
@@ -129,7 +143,12 @@ def _sources(model: TreeEnsemble, features: Sequence[Feature], column: str) -> d
 
 
 def _fold(
-    splits: list[Split], sources: dict[int, Source], name: str, kind: Kind, extra_edges: Array | None
+    splits: list[Split],
+    sources: dict[int, Source],
+    name: str,
+    kind: Kind,
+    extra_edges: Array | None,
+    extra_categories: Sequence[str],
 ) -> FoldedColumn:
     categorical = any(source.stored_categories is not None or _names_categories(source) for source in sources.values())
     if kind != "dictionary":
@@ -138,7 +157,7 @@ def _fold(
         return fold_numeric(splits, sources, kind, extra_edges)
     if not all(source.stored_categories is not None or source.steps for source in sources.values()):
         raise SchemaMismatch(f"column '{name}': the model expects numbers, found strings")
-    return fold_categories(splits, sources)
+    return fold_categories(splits, sources, extra_categories)
 
 
 def _names_categories(source: Source) -> bool:

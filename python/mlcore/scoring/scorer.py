@@ -15,9 +15,9 @@ from mlcore import ops
 from mlcore.backend import Backend
 from mlcore.models import TreeEnsemble
 from mlcore.preprocessing.features import Feature
-from mlcore.profile import NumericColumn, Profile
+from mlcore.profile import CategoricalColumn, NumericColumn, Profile
 from mlcore.scoring.fold import describe_steps
-from mlcore.scoring.inputs import Block, blocks, kernel_columns
+from mlcore.scoring.inputs import Block, blocks, kernel_columns, places_of
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan, build
 from mlcore.scoring.tally import Tally
@@ -135,14 +135,12 @@ class Scorer:
         """Return the margins of one block, and count its rows in `tally` on the way."""
         plan, handle = self._plan(block)
         out = np.empty(block.rows, np.float32)
-        columns = kernel_columns(plan, block)
-        slots = None
-        dictionaries = {item.name: item.dictionary for item in block.columns if item.dictionary is not None}
-        if tally is not None:
-            slots = tally.slots(plan, {name: len(entries) for name, entries in dictionaries.items()})
+        places = places_of(plan, block)
+        columns = kernel_columns(plan, block, places)
+        slots = None if tally is None else tally.slots(plan, places)
         ops.score(handle, columns, out, slots, self.threads, backend=self.backend)
         if tally is not None and slots is not None:
-            tally.take(plan, slots, dictionaries, block.rows)
+            tally.take(plan, slots, places, block.rows)
         return out
 
     def blocks_of(self, X: Any) -> Iterable[Block]:
@@ -154,11 +152,16 @@ class Scorer:
         key = tuple(kinds.values())
         with self._planning:  # threads that start together need one plan, not one each
             if key not in self._plans:
-                plan = build(self.model, self.features, kinds, self._profile_edges(kinds))
+                plan = build(self.model, self.features, kinds, self._watched_edges(kinds), self._watched_categories)
                 self._plans[key] = (plan, ops.prepare(plan.forest, backend=self.backend))
             return self._plans[key]
 
-    def _profile_edges(self, kinds: Mapping[str, Kind]) -> dict[str, Array]:
+    @cached_property
+    def _watched_categories(self) -> dict[str, tuple[str, ...]]:
+        columns = {} if self.profile is None else self.profile.columns
+        return {name: item.categories for name, item in columns.items() if isinstance(item, CategoricalColumn)}
+
+    def _watched_edges(self, kinds: Mapping[str, Kind]) -> dict[str, Array]:
         if self.profile is None:
             return {}
         watched = {name: self.profile.columns.get(name) for name in kinds}
@@ -168,8 +171,9 @@ class Scorer:
 
     def _leaves(self, block: Block) -> Array:
         plan, handle = self._plan(block)
+        raw = kernel_columns(plan, block, places_of(plan, block))
         codes, missing = [], []
-        for planned, (values, validity, offset, aux) in zip(plan.columns, kernel_columns(plan, block), strict=True):
+        for planned, (values, validity, offset, aux) in zip(plan.columns, raw, strict=True):
             codes.append(np.empty(block.rows, np.uint8 if planned.folded.n_codes <= 256 else np.uint16))
             missing.append(np.empty((block.rows + 63) // 64, np.uint64))
             operation = ops.bin if planned.folded.edges is not None else ops.encode

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import pyarrow as pa
 
 from mlcore import ops
 from mlcore.backend import Backend
-from mlcore.profile import CategoricalColumn, NumericColumn, Profile, by_category
+from mlcore.profile import CategoricalColumn, NumericColumn, Profile
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Plan
 
@@ -24,23 +23,30 @@ class Tally:
         self.rows = 0
         self.counts: dict[str, Array] = {}
 
-    def slots(self, plan: Plan, dictionary_sizes: Mapping[str, int]) -> list[Array | None]:
+    def slots(self, plan: Plan, places: Mapping[str, Array]) -> list[Array | None]:
         """Return zeroed counts for the backend to add to, one a planned column; None where nothing is watched."""
         return [
             None if column.name not in self.reference.columns
-            else np.zeros(dictionary_sizes.get(column.name, column.folded.n_codes) + 1, np.int64)
+            else np.zeros((len(places[column.name]) if column.name in places else column.folded.n_codes) + 1, np.int64)
             for column in plan.columns
         ]  # fmt: skip
 
-    def take(self, plan: Plan, slots: list[Array | None], dictionaries: Mapping[str, pa.Array], rows: int) -> None:
-        """Fold what the backend counted, code by code, into the reference's bins and categories."""
+    def take(self, plan: Plan, slots: list[Array | None], places: Mapping[str, Array], rows: int) -> None:
+        """Fold what the backend counted, code by code, into the reference's bins and categories.
+
+        `places`: where each entry of a string column's dictionary, by which it is counted, stands among the plan's.
+        """
         self.rows += rows
         for column, counts in zip(plan.columns, slots, strict=True):
             if counts is None:
                 continue
             watched = self.reference.columns[column.name]
             if isinstance(watched, CategoricalColumn):
-                self._add(column.name, by_category(watched.categories, dictionaries[column.name], counts))
+                assert column.watched is not None
+                by_category = np.zeros(len(watched.categories) + 2, np.int64)
+                np.add.at(by_category, column.watched[places[column.name]], counts[:-1])
+                by_category[-1] = counts[-1]
+                self._add(column.name, by_category)
             else:
                 assert column.folded.edges is not None
                 self._add(column.name, by_bin(watched.edges, column.folded.edges, counts))
