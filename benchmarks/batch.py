@@ -73,43 +73,49 @@ def check(project: Path) -> dict[str, float]:
     return {"largest difference of scores": largest}
 
 
+def measure(project: Path, python: Path, *, repeats: int, watch: bool) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the rows of one job, and notes; ours and the peer's take turns, each in a process that times its work alone."""
+    seconds: dict[str, list[float]] = {"mlcore": [], "peer": []}
+    notes: list[str] = []
+    peers_job = ROOT / "benchmarks" / "peers" / "pandas_job.py"
+    for turn in range(repeats + 1):
+        mine = float(_output([sys.executable, __file__, project, int(watch)]))
+        found = _output([python, peers_job, project, bundle_of(project), WORK / "peer", int(watch)])
+        theirs = json.loads(found.splitlines()[-1])
+        if turn == 0:  # both are warm now, and agree before anything counts
+            agreed = check(project)
+            notes = [
+                theirs["versions"],
+                f"scores agree within {agreed['largest difference of scores']:.1e}, counts exactly",
+            ]
+            continue
+        seconds["mlcore"].append(mine)
+        seconds["peer"].append(theirs["seconds"])
+    total = sum(pq.read_metadata(path).num_rows for path in (project / "data").glob("*.parquet"))
+    job = "score, tally, compare six months, HTML" if watch else "score, tally"
+    peer = "pandas + ColumnTransformer + XGBoost" + (" + Evidently" if watch else "")
+    rows = []
+    for name, label in (("mlcore", "mlcore"), ("peer", peer)):
+        median = statistics.median(seconds[name])
+        rows.append({"job": job, "side": label, **spread(seconds[name]), "Mrows/s": total / median / 1e6,
+                     "× peer": statistics.median(seconds["peer"]) / median})  # fmt: skip
+    return rows, notes
+
+
+def _output(command: list[Any]) -> str:
+    ended = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise SystemExit(ended.stderr)
+    return ended.stdout
+
+
 def main(rows: int | None = None, repeats: int = 3, results: Path = RESULTS) -> list[dict[str, Any]]:
-    """Measure both jobs, alternating ours and the peer's, each in a process of its own that times only its work."""
+    """Measure the job without drift, then with it."""
     project, python = flights(rows), peer_python()
     found: list[dict[str, Any]] = []
-    notes = []
     for watch in (False, True):
-        seconds: dict[str, list[float]] = {"mlcore": [], "peer": []}
-        for turn in range(repeats + 1):
-            command = [sys.executable, __file__, str(project), str(int(watch))]
-            mine = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-            command = [
-                python,
-                ROOT / "benchmarks" / "peers" / "pandas_job.py",
-                project,
-                bundle_of(project),
-                WORK / "peer",
-                str(int(watch)),
-            ]
-            ended = subprocess.run(command, capture_output=True, text=True, check=False)
-            if ended.returncode:
-                raise SystemExit(ended.stderr)
-            theirs = json.loads(ended.stdout.splitlines()[-1])
-            if turn == 0:  # both are warm now, and agree before anything counts
-                notes = [
-                    f"{theirs['versions']}",
-                    f"scores agree within {check(project)['largest difference of scores']:.1e}, counts exactly",
-                ]
-                continue
-            seconds["mlcore"].append(mine)
-            seconds["peer"].append(theirs["seconds"])
-        total = sum(pq.read_metadata(path).num_rows for path in (project / "data").glob("*.parquet"))
-        job = "score, tally, compare six months, HTML" if watch else "score, tally"
-        peer = "pandas + ColumnTransformer + XGBoost" + (" + Evidently" if watch else "")
-        for name, label in (("mlcore", "mlcore"), ("peer", peer)):
-            median = statistics.median(seconds[name])
-            found.append({"job": job, "side": label, **spread(seconds[name]), "Mrows/s": total / median / 1e6,
-                          "× peer": statistics.median(seconds["peer"]) / median})  # fmt: skip
+        measured, notes = measure(project, python, repeats=repeats, watch=watch)
+        found += measured
     notes += [
         "two threads on both sides; imports and process start are outside the times; loading the Bundle is inside ours"
     ]

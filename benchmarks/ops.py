@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import statistics
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from common import RESULTS, alternate, write
 
 from mlcore import backend as backends
 from mlcore import ops
-from mlcore.testing import SAMPLES, expected, run, same
+from mlcore.testing import SAMPLES, call, expected, run, same
 
 
-def size_of(op: str, sample: str) -> int:
-    """Return the most elements that an argument of the sample has."""
-    return max((getattr(value, "size", 0) for value in SAMPLES[op][sample]()), default=0)
+def rows_of(arguments: Any) -> int:
+    """Return the rows of a call: the length of the first array among its arguments."""
+    for value in arguments:
+        if isinstance(value, np.ndarray):
+            return len(value)
+        if isinstance(value, list | tuple):
+            return rows_of(value)
+    return 0
+
+
+def longest(op: str) -> tuple[str, int]:
+    """Return the op's sample of most rows, and how many it has."""
+    rows = {sample: rows_of(make()) for sample, make in SAMPLES[op].items()}
+    sample = max(rows, key=lambda name: rows[name])
+    return sample, rows[sample]
 
 
 def main(rows: int | None = None, repeats: int = 5, results: Path = RESULTS) -> list[dict[str, Any]]:
@@ -24,17 +36,19 @@ def main(rows: int | None = None, repeats: int = 5, results: Path = RESULTS) -> 
     names = [name for name, problem in backends.available().items() if not problem and name != "cuda"]
     found = []
     for op in ops.NAMES:
-        sample = max(SAMPLES[op], key=lambda name: size_of(op, name))
+        sample, n = longest(op)
         chosen = {name: backends.select(name) for name in names}
         for name, backend in chosen.items():
             if op != "sigmoid" and not same(run(op, sample, backend), expected(op, sample)):
                 raise SystemExit(f"{op} on {name}: wrong on {sample}")
-        sides = {name: partial(run, op, sample, backend) for name, backend in chosen.items()}
+        sides = {name: call(op, sample, backend).make for name, backend in chosen.items()}
         for name, times in alternate(sides, repeats).items():
-            found.append({"op": op, "backend": name, "sample": sample, "µs": statistics.median(times) * 1e6})
+            median = statistics.median(times)
+            found.append({"op": op, "backend": name, "sample": sample, "rows": n, "µs": median * 1e6,
+                          "ns/row": median / n * 1e9})  # fmt: skip
     write(
         "ops",
-        "Ops, small samples (making the arguments included)",
+        "Ops on their longest samples, one thread",
         found,
         ["results equal the oracle's before timing"],
         results,

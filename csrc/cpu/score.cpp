@@ -117,9 +117,9 @@ void code_block(const RawColumn& raw, bool wide, int64_t column, int64_t first, 
     return;
   }
   if (wide)
-    tally(reinterpret_cast<const uint16_t*>(codes), nullptr, rows, slots, counts.data());
+    tally_known(reinterpret_cast<const uint16_t*>(codes), rows, slots, counts.data());
   else
-    tally(codes, nullptr, rows, slots, counts.data());
+    tally_known(codes, rows, slots, counts.data());
   counts[0] -= count;  // missing rows hold code 0
   counts.back() += count;
 }

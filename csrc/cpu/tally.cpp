@@ -11,15 +11,15 @@ constexpr int64_t kSmall = 256;              // codes of the small histogram
 constexpr int64_t kSpan = int64_t{1} << 20;  // rows between sums: parts count in 32 bits
 
 // Four histograms side by side: a run of equal codes would otherwise wait for its own last store.
-template <typename Code>
+template <bool known, typename Code>
 bool count_small(const Code* codes, int64_t rows, int64_t n_codes, int64_t* counts) {
   uint32_t part[kParts][kSmall];
-  const int64_t used = sizeof(Code) == 1 ? kSmall : n_codes;
+  const int64_t used = sizeof(Code) == 1 && !known ? kSmall : n_codes;
   for (auto& histogram : part) std::memset(histogram, 0, static_cast<size_t>(used) * sizeof(uint32_t));
   bool fits = true;
   int64_t i = 0;
   const auto add = [&](int64_t k, int64_t code) {
-    if constexpr (sizeof(Code) > 1) fits &= code >= 0 && code < n_codes;
+    if constexpr (sizeof(Code) > 1 && !known) fits &= code >= 0 && code < n_codes;
     if (fits) ++part[k][code];
   };
   for (; i + kParts <= rows; i += kParts)
@@ -47,7 +47,7 @@ template <typename Code>
 bool count_all(const Code* codes, int64_t rows, int64_t n_codes, int64_t* counts) {
   for (int64_t first = 0; first < rows; first += kSpan) {
     const int64_t count = rows - first < kSpan ? rows - first : kSpan;
-    const bool fits = n_codes <= kSmall ? count_small(codes + first, count, n_codes, counts)
+    const bool fits = n_codes <= kSmall ? count_small<false>(codes + first, count, n_codes, counts)
                                         : count_large(codes + first, count, n_codes, counts);
     if (!fits) return false;
   }
@@ -86,6 +86,16 @@ bool tally(const Code* codes, const uint64_t* missing, int64_t rows, int64_t n_c
   return true;
 }
 
+template <typename Code>
+void tally_known(const Code* codes, int64_t rows, int64_t n_codes, int64_t* counts) {
+  if (n_codes <= kSmall)
+    count_small<true>(codes, rows, n_codes, counts);
+  else
+    for (int64_t i = 0; i < rows; ++i) ++counts[codes[i]];
+}
+
+template void tally_known(const uint8_t*, int64_t, int64_t, int64_t*);
+template void tally_known(const uint16_t*, int64_t, int64_t, int64_t*);
 template bool tally(const uint8_t*, const uint64_t*, int64_t, int64_t, int64_t*);
 template bool tally(const uint16_t*, const uint64_t*, int64_t, int64_t, int64_t*);
 template bool tally(const int32_t*, const uint64_t*, int64_t, int64_t, int64_t*);

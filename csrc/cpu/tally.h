@@ -12,4 +12,8 @@ namespace mlcore::cpu {
 template <typename Code>
 bool tally(const Code* codes, const uint64_t* missing, int64_t rows, int64_t n_codes, int64_t* counts);
 
+// The same for up to 2^32 - 1 codes that are known to be below n_codes; none is missing.
+template <typename Code>
+void tally_known(const Code* codes, int64_t rows, int64_t n_codes, int64_t* counts);
+
 }  // namespace mlcore::cpu

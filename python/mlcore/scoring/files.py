@@ -1,6 +1,6 @@
 """Batch scoring of Parquet files: row groups in, scores out, counts on the way, memory bounded by blocks in flight.
 
-A file's output is written under a temporary name and renamed when whole; then the manifest is rewritten the same way.
+A file's output is written under a temporary name and renamed when whole; the manifest is rewritten the same way.
 Killed at any moment, a second call does the files that the manifest does not list, and the folder ends up the same.
 """
 
@@ -115,6 +115,7 @@ def _run(jobs: Sequence[FileJob], threads: int, manifest: Manifest, progress: Ca
         pool.shutdown(wait=True, cancel_futures=True)
         for job in jobs:
             job.discard()
+        manifest.flush()
 
 
 def _work(

@@ -1,9 +1,13 @@
-"""The manifest of a batch run: which outputs are whole, made by which job from which inputs."""
+"""The manifest of a batch run: which outputs are whole, made by which job from which inputs.
+
+It is rewritten whole, twice a second at most and at the end: what a killed run recorded last may be done again.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +18,7 @@ from mlcore.profile import Profile
 from mlcore.scoring.stream import Finished
 
 FORMAT: Final = 1
+_PAUSE: Final = 0.5  # seconds between rewrites
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Manifest:
         self._folder, self._job, self._entries = folder, job, entries
         self._lock = threading.Lock()
         self._recorded: dict[Path, Profile] = {}
+        self._written, self._behind = -_PAUSE, False
 
     @staticmethod
     def open(folder: Path, *, job: dict[str, Any], resume: bool) -> Manifest:
@@ -68,7 +74,7 @@ class Manifest:
         return self._entries[target.stem]
 
     def record(self, target: Path, finished: Finished | None) -> None:
-        """Add a whole output; nothing happens for None."""
+        """Add a whole output; nothing happens for None. `flush` must follow the last."""
         if finished is None:
             return
         size, changed = fingerprint(finished.source)
@@ -81,9 +87,17 @@ class Manifest:
                 self._entries[target.stem] = Entry(
                     str(finished.source), size, changed, finished.rows, target.stat().st_size
                 )
-                self._write()
+                self._behind = True
+                if time.monotonic() - self._written >= _PAUSE:
+                    self._write()
         except OSError as error:
             raise output_error(self.path, error) from error
+
+    def flush(self) -> None:
+        """Write what was recorded since the last rewrite."""
+        with self._lock:
+            if self._behind:
+                self._write()
 
     def profiles(self, targets: list[Path]) -> dict[str, Profile]:
         """Return the profile of each output's rows, by file stem; empty when the model carries no reference."""
@@ -105,3 +119,4 @@ class Manifest:
     def _write(self) -> None:
         files = {name: asdict(entry) for name, entry in sorted(self._entries.items())}
         write_atomically(self.path, json.dumps({"format": FORMAT, "job": self._job, "files": files}, indent=1) + "\n")
+        self._written, self._behind = time.monotonic(), False

@@ -22,7 +22,8 @@ Kind = Literal["f4", "f8", "i4", "i8", "dictionary"]
 class PlannedColumn:
     """One raw column of the plan; `folded` says how its values become codes.
 
-    `watched` gives the place of each category, then of unknown ones, in the profile's list; None where none watches.
+    `watched` leads from codes to what a profile counts: of a string column the place of each category, then of unknown
+    ones, in the profile's list; of a number the first code of each of the profile's bins. None where no profile watches.
     """
 
     name: str
@@ -70,9 +71,14 @@ def build(
         of_column[features[split.feature].column].append(i)
     for index, (name, mine) in enumerate(of_column.items()):
         sources = _sources(model, features, name)
-        watched = extra_categories.get(name)
-        folded = _fold([splits[i] for i in mine], sources, name, kinds[name], extra_edges.get(name), watched or ())
-        columns.append(PlannedColumn(name, kinds[name], folded, _places_in(watched, folded.categories)))
+        edges, categories = extra_edges.get(name), extra_categories.get(name)
+        folded = _fold([splits[i] for i in mine], sources, name, kinds[name], edges, categories or ())
+        watched = None
+        if folded.edges is None and categories is not None:
+            watched = _places_in(categories, folded.categories)
+        elif folded.edges is not None and edges is not None:
+            watched = np.append(0, np.searchsorted(folded.edges, edges) + 1)
+        columns.append(PlannedColumn(name, kinds[name], folded, watched))
         for i, predicate in zip(mine, folded.predicates, strict=True):
             by_split[i] = (table.add(index, predicate), predicate.inverted)
     if splits:
@@ -127,9 +133,7 @@ def _unique_rows(columns: Sequence[Array]) -> tuple[Array, Array]:
     return rows[first], place
 
 
-def _places_in(watched: Sequence[str] | None, categories: Sequence[str]) -> Array | None:
-    if watched is None:
-        return None
+def _places_in(watched: Sequence[str], categories: Sequence[str]) -> Array:
     place = {name: i for i, name in enumerate(watched)}
     return np.array([*(place.get(name, len(place)) for name in categories), len(place)], np.int64)
 

@@ -40,16 +40,15 @@ class Tally:
         for column, counts in zip(plan.columns, slots, strict=True):
             if counts is None:
                 continue
-            watched = self.reference.columns[column.name]
-            if isinstance(watched, CategoricalColumn):
-                assert column.watched is not None
-                by_category = np.zeros(len(watched.categories) + 2, np.int64)
-                np.add.at(by_category, column.watched[places[column.name]], counts[:-1])
-                by_category[-1] = counts[-1]
-                self._add(column.name, by_category)
+            assert column.watched is not None
+            reference = self.reference.columns[column.name]
+            if isinstance(reference, CategoricalColumn):
+                found = np.zeros(len(reference.categories) + 2, np.int64)
+                np.add.at(found, column.watched[places[column.name]], counts[:-1])
+                found[-1] = counts[-1]
             else:
-                assert column.folded.edges is not None
-                self._add(column.name, by_bin(watched.edges, column.folded.edges, counts))
+                found = np.append(np.add.reduceat(counts[:-1], column.watched), counts[-1])
+            self._add(column.name, found)
 
     def take_scores(self, scores: Array, backend: Backend) -> None:
         """Count scores over the reference's prediction edges, when it watches them."""
@@ -76,11 +75,3 @@ class Tally:
 
     def _add(self, name: str, counts: Array) -> None:
         self.counts[name] = self.counts[name] + counts if name in self.counts else counts
-
-
-def by_bin(coarse: Array, fine: Array, counts: Array) -> Array:
-    """Return counts over `coarse` edges, all of them among `fine`; the last slot, missing rows, stays last."""
-    at = np.searchsorted(fine, coarse)
-    starts = np.concatenate([[0], at + 1])
-    bins: Array = np.add.reduceat(counts[:-1], starts)
-    return np.append(bins, counts[-1])

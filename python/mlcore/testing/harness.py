@@ -6,7 +6,7 @@ import hashlib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,22 @@ def place_of(backend: str) -> Place:
     return Place(put=cupy.asarray, fetch=cupy.asnumpy)
 
 
-def run(op: str, sample: str, backend: Backend, *, threads: int = 1) -> Results:
-    """Return what the op gives on the sample: its return value, then its outputs, which start as the sample says."""
+@dataclass(frozen=True)
+class Call:
+    """An op about to run on a sample: its arguments lie where the backend wants them."""
+
+    make: Callable[[], Any]
+    outputs: list[Any]
+    place: Place
+
+    def results(self) -> Results:
+        """Run it, and return its return value, then its outputs."""
+        returned = self.make()
+        return returned, *(self.place.fetch(array) for array in self.outputs)
+
+
+def call(op: str, sample: str, backend: Backend, *, threads: int = 1) -> Call:
+    """Return the op on the sample, ready to run; outputs start as the sample says."""
     place = place_of(backend.name)
     outputs: list[Any] = []
 
@@ -56,8 +70,12 @@ def run(op: str, sample: str, backend: Backend, *, threads: int = 1) -> Results:
 
     arguments = [placed(value) for value in SAMPLES[op][sample]()]
     options = {"threads": threads} if op in ("forest", "leaves", "score") else {}
-    returned = getattr(ops, op)(*arguments, backend=backend, **options)
-    return returned, *(place.fetch(array) for array in outputs)
+    return Call(partial(getattr(ops, op), *arguments, backend=backend, **options), outputs, place)
+
+
+def run(op: str, sample: str, backend: Backend, *, threads: int = 1) -> Results:
+    """Return what the op gives on the sample: its return value, then its outputs."""
+    return call(op, sample, backend, threads=threads).results()
 
 
 @cache
