@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 
 #include <string>
+#include <vector>
 
 #include "core/views.h"
 
@@ -65,11 +66,16 @@ inline Type type_of(const py::array& array, const Where& where) {
   where.refuse("must have dtype float32, float64, int32 or int64");
 }
 
+// Whether `bytes` do not hold the bits [offset, offset + rows); no sum of the caller's numbers, which may overflow.
+inline bool too_few_bits(int64_t bytes, int64_t offset, int64_t rows) {
+  return rows > 0 && (offset > 8 * bytes || rows > 8 * bytes - offset);
+}
+
 inline Validity validity(const py::handle& object, int64_t offset, int64_t rows, const Where& where) {
   if (object.is_none()) return {};
   const py::array bits = contiguous<uint8_t>(object, where);
   if (offset < 0) where.refuse("has a negative bit offset");
-  if (rows > 0 && (offset + rows + 7) / 8 > bits.shape(0))
+  if (too_few_bits(bits.shape(0), offset, rows))
     where.refuse("has " + std::to_string(bits.shape(0)) + " bytes, too few for " + std::to_string(rows) +
                  " rows from bit " + std::to_string(offset));
   return {static_cast<const uint8_t*>(bits.data()), offset};
@@ -94,21 +100,40 @@ void check_ascending(const T* edges, int64_t n, const Where& where) {
     if (!(edges[i - 1] < edges[i])) where.refuse("must ascend strictly, without NaN");
 }
 
-inline void check_edges(Type type, const py::array& edges, const Where& where) {
+// A copy of the edges, checked: the caller may overwrite its own while the GIL is released.
+inline std::vector<char> edges_of(Type type, const py::array& edges, const Where& where) {
   if (edges.ndim() != 1 || type_of(edges, where) != type)
     where.refuse("must have one dimension and the dtype of values");
   if (edges.shape(0) > 1 && edges.strides(0) != size_of(type)) where.refuse("must be contiguous");
   const int64_t n = edges.shape(0);
+  const char* first = static_cast<const char*>(edges.data());
+  std::vector<char> copy(first, first + n * size_of(type));
   switch (type) {
     case Type::f4:
-      return check_ascending(static_cast<const float*>(edges.data()), n, where);
+      check_ascending(reinterpret_cast<const float*>(copy.data()), n, where);
+      break;
     case Type::f8:
-      return check_ascending(static_cast<const double*>(edges.data()), n, where);
+      check_ascending(reinterpret_cast<const double*>(copy.data()), n, where);
+      break;
     case Type::i4:
-      return check_ascending(static_cast<const int32_t*>(edges.data()), n, where);
+      check_ascending(reinterpret_cast<const int32_t*>(copy.data()), n, where);
+      break;
     case Type::i8:
-      return check_ascending(static_cast<const int64_t*>(edges.data()), n, where);
+      check_ascending(reinterpret_cast<const int64_t*>(copy.data()), n, where);
+      break;
   }
+  return copy;
+}
+
+// A copy of a dictionary's codes, each known to be at most `most`.
+inline std::vector<uint16_t> code_table(const py::handle& object, int64_t most, const Where& table, const Where& blamed,
+                                        const std::string& refusal) {
+  const py::array array = contiguous<uint16_t>(object, table);
+  const auto* first = static_cast<const uint16_t*>(array.data());
+  std::vector<uint16_t> copy(first, first + array.shape(0));
+  for (const uint16_t code : copy)
+    if (code > most) blamed.refuse(refusal);
+  return copy;
 }
 
 inline void* codes_output(const py::handle& object, bool wide, int64_t rows, const Where& where) {

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "bind/checks.h"
 #include "bind/register.h"
 #include "cpu/score.h"
@@ -9,11 +11,11 @@ namespace {
 int64_t bin(const py::array& values, const py::object& bitmap, int64_t offset, const py::array& edges,
             const py::object& codes, const py::object& missing) {
   const ColumnView view = column(values, bitmap, offset, "bin");
-  check_edges(view.type, edges, {"bin", "edges"});
+  std::vector<char> sorted = edges_of(view.type, edges, {"bin", "edges"});
   const int64_t n = edges.shape(0);
   void* out = codes_output(codes, n > 255, view.n, {"bin", "codes"});
   uint64_t* words = output<uint64_t>(missing, {"bin", "missing"}, words_for(view.n));
-  const cpu::EdgeTable table = cpu::make_edge_table(view.type, edges.data(), n, view.n);
+  const cpu::EdgeTable table = cpu::make_edge_table(view.type, std::move(sorted), view.n);
   const py::gil_scoped_release release;
   return cpu::bin(view, table, out, words);
 }
@@ -22,17 +24,14 @@ int64_t encode(const py::array& indices, const py::object& bitmap, int64_t offse
                const py::object& codes, const py::object& missing) {
   const ColumnView view = column(indices, bitmap, offset, "encode");
   if (view.type != Type::i4) Where{"encode", "indices"}.refuse("must have dtype int32");
-  const py::array entries = contiguous<uint16_t>(table, {"encode", "table"});
-  const auto* first = static_cast<const uint16_t*>(entries.data());
-  const py::array out = as_array(codes, {"encode", "codes"});
-  const bool wide = is<uint16_t>(out);
-  for (int64_t i = 0; !wide && i < entries.shape(0); ++i)
-    if (first[i] > 255) Where{"encode", "codes"}.refuse("must have dtype uint16: the table holds codes above 255");
+  const bool wide = is<uint16_t>(as_array(codes, {"encode", "codes"}));
+  const std::vector<uint16_t> entries = code_table(table, wide ? 65535 : 255, {"encode", "table"}, {"encode", "codes"},
+                                                   "must have dtype uint16: the table holds codes above 255");
   void* target = codes_output(codes, wide, view.n, {"encode", "codes"});
   uint64_t* words = output<uint64_t>(missing, {"encode", "missing"}, words_for(view.n));
   try {
     const py::gil_scoped_release release;
-    return cpu::encode(view, first, entries.shape(0), wide, target, words);
+    return cpu::encode(view, entries.data(), static_cast<int64_t>(entries.size()), wide, target, words);
   } catch (const std::out_of_range& error) {
     Where{"encode", "indices"}.refuse(error.what());
   }

@@ -41,7 +41,7 @@ void bin(const py::object& values, const py::object& bitmap, int64_t offset, con
     const DeviceArray bits = device_array(bitmap, where);
     if (offset < 0) where.refuse("has a negative bit offset");
     if (bits.type != "|u1" || bits.stride != 1) where.refuse("must be contiguous uint8");
-    if (rows.rows > 0 && (offset + rows.rows + 7) / 8 > bits.rows) where.refuse("has too few bytes");
+    if (too_few_bits(bits.rows, offset, rows.rows)) where.refuse("has too few bytes");
     validity = {reinterpret_cast<const uint8_t*>(bits.data), offset};
   }
   const bool wide = sorted.rows > 255;

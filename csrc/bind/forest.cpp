@@ -1,4 +1,7 @@
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "bind/checks.h"
 #include "bind/forest_spec.h"
@@ -15,10 +18,10 @@ ForestPtr make_forest(const py::array& pred_column, const py::array& pred_code, 
                       const py::array& pred_missing, const py::array& sets, const py::array& tree_start,
                       const py::array& node_pred, const py::array& node_left, const py::array& node_right,
                       const py::array& node_value, const py::array& n_codes, double base) {
-  const cpu::ForestSpec spec = forest_spec(pred_column, pred_code, pred_set, pred_missing, sets, tree_start, node_pred,
-                                           node_left, node_right, node_value, n_codes, base);
-  const py::gil_scoped_release release;
-  return std::make_shared<cpu::Forest>(cpu::prepare(spec));
+  // The GIL stays: what is checked here must not be overwritten before it is copied.
+  return std::make_shared<cpu::Forest>(
+      cpu::prepare(forest_spec(pred_column, pred_code, pred_set, pred_missing, sets, tree_start, node_pred, node_left,
+                               node_right, node_value, n_codes, base)));
 }
 
 std::string at(size_t column) { return "column " + std::to_string(column) + ": "; }
@@ -78,29 +81,39 @@ void leaves(const ForestPtr& handle, const py::list& codes, const py::list& miss
   }
 }
 
-// A raw column of `score` and the edge table it may need.
-cpu::RawColumn raw_column(const cpu::Forest& forest, const py::tuple& item, size_t c, int64_t rows,
-                          std::vector<std::unique_ptr<cpu::EdgeTable>>& tables) {
+// What raw columns point at.
+struct Tables {
+  std::vector<std::unique_ptr<cpu::EdgeTable>> edges;
+  std::vector<std::vector<uint16_t>> codes;
+};
+
+cpu::RawColumn raw_column(const cpu::Forest& forest, const py::handle& object, size_t c, int64_t rows, Tables& tables) {
   const Where where{"score", at(c) + "columns"};
-  if (item.size() != 4) where.refuse("must be (values, validity, offset, edges or table)");
+  const auto refused = "must be (values, validity, offset, edges or table)";
+  if (!py::isinstance<py::tuple>(object) || py::len(object) != 4) where.refuse(refused);
+  const auto item = py::reinterpret_borrow<py::tuple>(object);
   const py::array values = as_array(item[0], where), aux = as_array(item[3], where);
-  const ColumnView view = column(values, item[1], item[2].cast<int64_t>(), "score", at(c));
+  const int64_t offset = PyNumber_AsSsize_t(py::object(item[2]).ptr(), PyExc_OverflowError);
+  if (PyErr_Occurred() != nullptr) {
+    PyErr_Clear();
+    where.refuse(refused);
+  }
+  const ColumnView view = column(values, item[1], offset, "score", at(c));
   if (view.n != rows) where.refuse("must have " + std::to_string(rows) + " rows, not " + std::to_string(view.n));
   const int32_t codes = forest.n_codes[c];
   if (is<uint16_t>(aux)) {
     if (view.type != Type::i4) where.refuse("must have int32 indices beside a table");
-    const uint16_t* table = input<uint16_t>(aux, {"score", at(c) + "table"});
-    for (int64_t i = 0; i < aux.shape(0); ++i)
-      if (table[i] >= codes)
-        Where{"score", at(c) + "table"}.refuse("holds a code that is not below " + std::to_string(codes));
-    return {view, nullptr, table, aux.shape(0), nullptr};
+    const Where table{"score", at(c) + "table"};
+    tables.codes.push_back(
+        code_table(aux, codes - 1, table, table, "holds a code that is not below " + std::to_string(codes)));
+    return {view, nullptr, tables.codes.back().data(), aux.shape(0), nullptr};
   }
-  check_edges(view.type, aux, {"score", at(c) + "edges"});
+  std::vector<char> edges = edges_of(view.type, aux, {"score", at(c) + "edges"});
   if (aux.shape(0) + 1 != codes)
     Where{"score", at(c) + "edges"}.refuse("must hold " + std::to_string(codes - 1) + " values, not " +
                                            std::to_string(aux.shape(0)));
-  tables.push_back(std::make_unique<cpu::EdgeTable>(cpu::make_edge_table(view.type, aux.data(), aux.shape(0), view.n)));
-  return {view, tables.back().get(), nullptr, 0, nullptr};
+  tables.edges.push_back(std::make_unique<cpu::EdgeTable>(cpu::make_edge_table(view.type, std::move(edges), view.n)));
+  return {view, tables.edges.back().get(), nullptr, 0, nullptr};
 }
 
 void score(const ForestPtr& handle, const py::list& columns, const py::object& out, const py::object& counts,
@@ -109,10 +122,9 @@ void score(const ForestPtr& handle, const py::list& columns, const py::object& o
   const int64_t rows = py::len(out);
   check_count(columns.size(), *handle, {"score", "columns"});
   threads_of(threads, {"score", "threads"});
-  std::vector<std::unique_ptr<cpu::EdgeTable>> tables;
+  Tables tables;
   std::vector<cpu::RawColumn> raw;
-  for (size_t c = 0; c < columns.size(); ++c)
-    raw.push_back(raw_column(*handle, columns[c].cast<py::tuple>(), c, rows, tables));
+  for (size_t c = 0; c < columns.size(); ++c) raw.push_back(raw_column(*handle, columns[c], c, rows, tables));
   if (!counts.is_none()) {
     const auto slots = counts.cast<py::list>();
     check_count(slots.size(), *handle, {"score", "counts"});
@@ -125,7 +137,7 @@ void score(const ForestPtr& handle, const py::list& columns, const py::object& o
     const py::gil_scoped_release release;
     cpu::score(*handle, raw, rows, margins, threads);
   } catch (const std::out_of_range& error) {
-    Where{"score", "columns"}.refuse(error.what());
+    throw py::value_error(std::string("score: ") + error.what());
   }
 }
 

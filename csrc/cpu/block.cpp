@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "core/isa.h"
 #include "ops/bin.h"
@@ -43,7 +44,6 @@ std::vector<uint16_t> direct(const T* edges, int64_t n, int64_t rows) {
 }
 
 constexpr int64_t kFewestBuckets = 1024, kMostBuckets = 65536;
-constexpr int32_t kMostInBucket = 4;
 
 template <typename T>
 Buckets buckets(const T* edges, int64_t n, int64_t count) {
@@ -51,7 +51,7 @@ Buckets buckets(const T* edges, int64_t n, int64_t count) {
   const A low = static_cast<A>(edges[0]), last = static_cast<A>(count - 1);
   const A scale = last / (static_cast<A>(edges[n - 1]) - low);
   if (!std::isfinite(low) || !std::isfinite(scale) || scale <= 0) return {};
-  Buckets made{std::vector<uint16_t>(static_cast<size_t>(count)), {}, low, scale, 0};
+  Buckets made{std::vector<uint16_t>(static_cast<size_t>(count)), low, scale, 0};
   int64_t edge = 0;
   for (int64_t b = 0; b < count; ++b) {
     const int64_t first = edge;
@@ -71,17 +71,18 @@ Buckets buckets(const T* edges, int64_t n) {
     if (made.start.empty()) break;
     if (made.most > 2 && count < std::max<int64_t>(16 * n, 4 * kFewestBuckets)) continue;
     if (made.most > kMostInBucket) break;
-    std::vector<T> padded(edges, edges + n);
-    padded.resize(static_cast<size_t>(n + kMostInBucket), highest<T>());
-    made.edges.resize(padded.size() * sizeof(T));
-    std::memcpy(made.edges.data(), padded.data(), made.edges.size());
     return made;
   }
   return {};
 }
 
 template <typename T>
-void lay_out(EdgeTable& table, const T* edges, int64_t n, int64_t rows) {
+void lay_out(EdgeTable& table, int64_t rows) {
+  const int64_t n = table.n;
+  const T pad[kMostInBucket] = {highest<T>(), highest<T>(), highest<T>(), highest<T>()};
+  const char* bytes = reinterpret_cast<const char*>(pad);
+  table.edges.insert(table.edges.end(), bytes, bytes + sizeof pad);
+  const T* edges = table.as<T>();
   if constexpr (std::is_integral_v<T>) table.direct = direct(edges, n, rows);
   if (!table.direct.empty()) return;
   if (rows >= kBlockRows && n > 16) table.buckets = buckets(edges, n);
@@ -96,20 +97,21 @@ char* aligned(char*& at, int64_t bytes) {
 
 }  // namespace
 
-EdgeTable make_edge_table(Type type, const void* edges, int64_t n, int64_t rows) {
-  EdgeTable table{type, static_cast<int32_t>(n), edges, {}, {}, {}};
+EdgeTable make_edge_table(Type type, std::vector<char> edges, int64_t rows) {
+  const auto n = static_cast<int32_t>(static_cast<int64_t>(edges.size()) / size_of(type));
+  EdgeTable table{type, n, std::move(edges), {}, {}, {}};
   switch (type) {
     case Type::f4:
-      lay_out(table, static_cast<const float*>(edges), n, rows);
+      lay_out<float>(table, rows);
       break;
     case Type::f8:
-      lay_out(table, static_cast<const double*>(edges), n, rows);
+      lay_out<double>(table, rows);
       break;
     case Type::i4:
-      lay_out(table, static_cast<const int32_t*>(edges), n, rows);
+      lay_out<int32_t>(table, rows);
       break;
     case Type::i8:
-      lay_out(table, static_cast<const int64_t*>(edges), n, rows);
+      lay_out<int64_t>(table, rows);
       break;
   }
   return table;

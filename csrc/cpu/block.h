@@ -19,27 +19,33 @@ struct BlockColumn {
   bool any_missing;
 };
 
+constexpr int32_t kMostInBucket = 4;
+
 // Edges sorted into buckets of one width, few to a bucket: a value's code is the number of edges in buckets before its
 // own, plus those in it that it has reached. Arithmetic is the type's own for float, else double.
 struct Buckets {
   std::vector<uint16_t> start;  // edges before each bucket; empty when buckets do not suit the edges
-  std::vector<char> edges;      // the edges, padded with the type's highest value
   double low = 0, scale = 0;
   int32_t most = 0;  // edges in the fullest bucket
 };
 
 // Edges laid out for the search that suits them.
 struct EdgeTable {
+  template <typename T>
+  const T* as() const {
+    return reinterpret_cast<const T*>(edges.data());
+  }
+
   Type type;
   int32_t n;
-  const void* edges;             // as given
+  std::vector<char> edges;       // n of them, padded with kMostInBucket times the type's highest value
   std::vector<char> two_level;   // 256 edges padded with the type's highest value, then every 16th; for up to 255 edges
   std::vector<uint16_t> direct;  // the code of each integer from one below the first edge to the last; or empty
   Buckets buckets;
 };
 
 // `rows` is how many values will be coded: a direct table must pay for itself.
-EdgeTable make_edge_table(Type type, const void* edges, int64_t n, int64_t rows);
+EdgeTable make_edge_table(Type type, std::vector<char> edges, int64_t rows);
 
 // What one instruction set provides. Work is on one block of up to kBlockRows rows.
 struct Kernels {

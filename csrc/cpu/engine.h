@@ -125,7 +125,7 @@ void margins(const Forest& forest, const BlockColumn* columns, uint64_t* planes,
 
 template <typename T, typename Code>
 void search(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
-  const T* edges = static_cast<const T*>(table.edges);
+  const T* edges = table.as<T>();
   for (int64_t i = 0; i < rows; ++i) codes[i] = static_cast<Code>(ops::bin_one(values[i], edges, table.n));
 }
 
@@ -152,7 +152,7 @@ void bin_two_level(const EdgeTable& table, const T* values, int64_t rows, uint8_
 
 template <typename T, typename Code>
 void look_up(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
-  const T first = static_cast<const T*>(table.edges)[0], last = static_cast<const T*>(table.edges)[table.n - 1];
+  const T first = table.as<T>()[0], last = table.as<T>()[table.n - 1];
   const uint16_t* direct = table.direct.data();
   for (int64_t i = 0; i < rows; ++i) {
     const T x = values[i] < last ? values[i] : last;
@@ -166,7 +166,7 @@ void bin_buckets(const EdgeTable& table, const T* values, int64_t rows, Code* co
   const A low = static_cast<A>(table.buckets.low), scale = static_cast<A>(table.buckets.scale);
   const A last = static_cast<A>(table.buckets.start.size() - 1);
   const uint16_t* start = table.buckets.start.data();
-  const T* edges = reinterpret_cast<const T*>(table.buckets.edges.data());
+  const T* edges = table.as<T>();
   for (int64_t i = 0; i < rows; ++i) {
     const int32_t before = start[ops::bucket_of(static_cast<A>(values[i]), low, scale, last)];
     int32_t code = before;

@@ -85,7 +85,7 @@ void load_codes(const Forest& forest, const std::vector<CodedColumn>& columns, i
       std::memcpy(missing, columns[c].missing + first / 64, static_cast<size_t>(words_for(rows)) * sizeof(uint64_t));
     if (rows % 64 != 0) missing[rows / 64] &= (uint64_t{1} << (rows % 64)) - 1;
     worker.columns[c].any_missing = std::any_of(missing, missing + kBlockWords, [](uint64_t w) { return w != 0; });
-    for (int64_t w = 0; w < kBlockWords; ++w)  // the caller's codes of missing rows may be anything
+    for (int64_t w = 0; w < kBlockWords; ++w)  // a missing row compares as code 0
       for (uint64_t left = missing[w]; left != 0; left &= left - 1) {
         const int64_t row = 64 * w + __builtin_ctzll(left);
         std::memset(codes + static_cast<size_t>(row) * width, 0, width);
@@ -157,8 +157,11 @@ void score(const Forest& forest, const std::vector<RawColumn>& columns, int64_t 
   const auto workers = make_workers(forest, columns, workers_for(n, threads));
   for_blocks(n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
     Worker& worker = *workers[static_cast<size_t>(w)];
-    for (size_t c = 0; c < columns.size(); ++c)
-      code_block(columns[c], forest.wide(static_cast<int64_t>(c)), static_cast<int64_t>(c), first, rows, worker);
+    for (size_t c = 0; c < columns.size(); ++c) try {
+        code_block(columns[c], forest.wide(static_cast<int64_t>(c)), static_cast<int64_t>(c), first, rows, worker);
+      } catch (const std::out_of_range& error) {
+        throw std::out_of_range("column " + std::to_string(c) + ": indices " + error.what());
+      }
     finish_block(forest, worker, first, rows, out);
   });
   for (size_t c = 0; c < columns.size(); ++c)

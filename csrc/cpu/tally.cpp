@@ -37,8 +37,9 @@ bool count_small(const Code* codes, int64_t rows, int64_t n_codes, int64_t* coun
 template <typename Code>
 bool count_large(const Code* codes, int64_t rows, int64_t n_codes, int64_t* counts) {
   for (int64_t i = 0; i < rows; ++i) {
-    if (static_cast<int64_t>(codes[i]) < 0 || static_cast<int64_t>(codes[i]) >= n_codes) return false;
-    ++counts[codes[i]];
+    const int64_t code = codes[i];
+    if (code < 0 || code >= n_codes) return false;
+    ++counts[code];
   }
   return true;
 }

@@ -295,12 +295,18 @@ SCORED: list[tuple[dict[str, Any], str]] = [
     ({"columns": _raw(0, 0, np.zeros(ROWS, np.int16))}, "column 0: values must have dtype float32, float64, int32 or int64"),
     ({"columns": _raw(0, 1, np.zeros(12, np.uint8))}, "column 0: validity has 12 bytes, too few for 100 rows from bit 0"),
     ({"columns": _raw(0, 1, np.zeros(20, np.uint8), 2, -1)}, "column 0: validity has a negative bit offset"),
+    ({"columns": _raw(0, 1, np.zeros(20, np.uint8), 2, 2**63 - 1)},
+     "column 0: validity has 20 bytes, too few for 100 rows from bit 9223372036854775807"),
+    ({"columns": _raw(0, 2, None)}, "column 0: columns must be (values, validity, offset, edges or table)"),
+    ({"columns": _raw(0, 2, 0.5)}, "column 0: columns must be (values, validity, offset, edges or table)"),
+    ({"columns": _raw(0, 2, 2**64)}, "column 0: columns must be (values, validity, offset, edges or table)"),
+    ({"columns": [None, STRINGS]}, "column 0: columns must be (values, validity, offset, edges or table)"),
     ({"columns": _raw(0, 3, np.arange(8, dtype=F4))}, "column 0: edges must hold 9 values, not 8"),
     ({"columns": _raw(0, 3, np.arange(9, dtype=F4)[::-1].copy())}, "column 0: edges must ascend strictly, without NaN"),
     ({"columns": _raw(0, 3, np.arange(9))}, "column 0: edges must have one dimension and the dtype of values"),
     ({"columns": _raw(1, 0, np.zeros(ROWS, F4))}, "column 1: columns must have int32 indices beside a table"),
     ({"columns": _raw(1, 3, np.array([7, 300], np.uint16))}, "column 1: table holds a code that is not below 300"),
-    ({"columns": _raw(1, 0, np.full(ROWS, 2, I4))}, "columns row 0: index 2 outside the table of 2"),
+    ({"columns": _raw(1, 0, np.full(ROWS, 2, I4))}, "column 1: indices row 0: index 2 outside the table of 2"),
     ({"counts": [None]}, "counts must have 2 entries, not 1"),
     ({"counts": [np.zeros(10, np.int64), None]}, "column 0: counts must have length 11, not 10"),
     ({"counts": [None, np.zeros(4, np.int64)]}, "column 1: counts must have length 3, not 4"),
@@ -328,6 +334,25 @@ def test_a_refused_column_leaves_the_counts_as_they_were(host: Backend) -> None:
         ops.score(handle, _raw(1, 0, np.full(ROWS, 2, I4)), np.zeros(ROWS, F4), counts, backend=host)
     assert not counts[0].any()
     assert not counts[1].any()
+
+
+@pytest.mark.parametrize(("op", "right"), [("bin", BIN), ("encode", ENCODE), ("lookup", LOOKUP)])
+def test_a_bit_offset_at_the_end_of_the_numbers_is_refused(op: str, right: dict[str, Any], host: Backend) -> None:
+    far = {"validity": np.zeros(20, np.uint8), "offset": 2**63 - 1}
+    with pytest.raises(
+        KernelArgumentError, match="validity has 20 bytes, too few for 100 rows from bit 92233720368547758"
+    ):
+        getattr(ops, op)(**{**right, **far}, backend=host)
+
+
+@pytest.mark.parametrize("edges", [255, 400])
+def test_codes_written_over_the_edges_harm_nothing(edges: int, host: Backend) -> None:
+    """What the output overwrites was copied before."""
+    given = (np.arange(edges) * 4).astype(I4)
+    top = 4 * (edges - 1)
+    codes = given.view(np.uint8 if edges == 255 else np.uint16)[: 2 * edges]
+    ops.bin(np.full(2 * edges, top, I4), None, 0, given, codes, np.zeros((2 * edges + 63) // 64, np.uint64), backend=host)
+    assert (codes == edges).all()
 
 
 @pytest.mark.parametrize("handle", [None, 7, object()])

@@ -59,10 +59,12 @@ def open_parquet(path: Path, *, dictionaries: bool = True, metadata: pq.FileMeta
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty")
-        metadata = metadata or pq.read_metadata(path, memory_map=True)
+        metadata = metadata or pq.read_metadata(path)
         texts = [field.name for field in metadata.schema.to_arrow_schema() if dictionaries and is_text(field.type)]
-        return pq.ParquetFile(path, metadata=metadata, read_dictionary=texts, memory_map=True)
+        return pq.ParquetFile(path, metadata=metadata, read_dictionary=texts)  # mapped, a file cut short would kill us
     except pa.ArrowException as error:
+        if path.name.endswith(SUFFIXES[1:]):
+            raise DataError(f"{path} is CSV, not Parquet; `mlcore ingest` makes Parquet of it") from error
         raise DataError(f"{path} is not a whole Parquet file ({error}); write it again from its source") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error

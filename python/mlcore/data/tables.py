@@ -102,7 +102,7 @@ def numpy_columns(X: Array, names: Sequence[str]) -> list[Column]:
         X.dtype.str[1:], X.dtype.str[1:]
     )
     if kind not in ("f4", "f8", "i4", "i8"):
-        raise UnsupportedType(f"an array of dtype {X.dtype} is not supported; float32, float64 and integers are")
+        raise UnsupportedType(f"an array of dtype {X.dtype} is not supported; floats and integers that fit int64 are")
     typed = X.astype(kind) if X.dtype != np.dtype(kind) else X
     return [Column(name, typed[:, i], None, 0, None) for i, name in enumerate(names)]
 
@@ -116,6 +116,10 @@ def to_table(X: Any, *, names: Sequence[str] | None = None) -> pa.Table:
     Raises:
         UnsupportedType: it is none of these.
     """
+    return _without_views(_to_table(X, names))
+
+
+def _to_table(X: Any, names: Sequence[str] | None) -> pa.Table:
     if isinstance(X, pa.Table):
         return X
     if isinstance(X, pa.RecordBatch):
@@ -136,6 +140,22 @@ def to_table(X: Any, *, names: Sequence[str] | None = None) -> pa.Table:
         f"cannot read a table from {type(X).__module__}.{type(X).__qualname__}; pass an Arrow table, a pandas or polars "
         "frame, a mapping of columns or a 2-D NumPy array"
     )
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """Strings stored as views, which Arrow's own kernels do not all take, as large strings."""
+    for index, field in enumerate(table.schema):
+        text = pa.large_string()
+        if pa.types.is_string_view(field.type):
+            table = table.set_column(index, field.name, table.column(index).cast(text))
+        elif pa.types.is_dictionary(field.type) and pa.types.is_string_view(field.type.value_type):
+            chunks = [
+                pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(text))
+                for chunk in table.column(index).chunks
+            ]
+            type_ = pa.dictionary(field.type.index_type, text)
+            table = table.set_column(index, field.name, pa.chunked_array(chunks, type_))
+    return table
 
 
 def _from_pandas(frame: Any) -> pa.Table:

@@ -85,6 +85,8 @@ class Profile:
 
     def with_column(self, name: str, values: Array, *, bins: int = 64) -> Profile:
         """Return this profile with one more column, of numbers that come with the same rows (a model's scores)."""
+        if name in self.columns:
+            raise ProfileMismatch(f"the data has a column '{name}' of its own; give it another name")
         if len(values) != self.rows:
             raise ProfileMismatch(f"column '{name}' has {len(values)} values for {self.rows} rows")
         added = Profile.fit(pa.table({name: pa.array(values)}), bins=bins)
@@ -140,7 +142,7 @@ def _table(data: Any) -> pa.Table:
         batches = list(data)
         if not batches:
             raise DataError("a profile needs rows; the data has none")
-        return pa.Table.from_batches(batches)
+        return to_table(pa.Table.from_batches(batches))
     return to_table(data)
 
 
@@ -149,9 +151,6 @@ def _is_table(data: Any) -> bool:
 
 
 def _batches(data: Any) -> Iterator[pa.RecordBatch]:
-    if isinstance(data, pa.RecordBatch):
-        yield data
-        return
     yield from _table(data).to_batches()
 
 

@@ -6,6 +6,7 @@ Killed at any moment, a second call does the files that the manifest does not li
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time as clock
 from collections.abc import Callable, Sequence
@@ -15,11 +16,11 @@ from datetime import date
 from pathlib import Path
 
 from mlcore.data.readers import list_files
-from mlcore.errors import UsageError
+from mlcore.errors import OutputError, UsageError
 from mlcore.profile import Profile
-from mlcore.scoring.manifest import Manifest, fingerprint
+from mlcore.scoring.manifest import Manifest
 from mlcore.scoring.scorer import Scorer
-from mlcore.scoring.stream import FileJob, Selection
+from mlcore.scoring.stream import FileJob, Selection, fingerprint
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,16 @@ def score_files(
     Raises:
         DataError, SchemaMismatch: an input cannot be read or lacks a column; outputs completed before stay.
         OutputError: the output cannot be written, the disk is full for example; no partial file stays.
-        UsageError: two inputs share a name, or the output folder holds the inputs.
+        UsageError: two inputs share a name, the output folder holds the inputs, or a column would be written twice.
+
+    `progress` is called with the rows of each row group that is written, by one thread at a time.
     """
     started = clock.perf_counter()
     folder = Path(output)
     selection = Selection(tuple(keep), time, since, until, score_name)
-    sources = list_files(inputs)
+    if len({*keep, score_name}) <= len(keep):
+        raise UsageError(f"a column would be written twice: keep {', '.join(keep)} and the score, '{score_name}'")
+    sources = list_files(inputs, suffixes=(".parquet",))
     targets = _targets(sources, folder)
     manifest = Manifest.open(
         folder, job={**selection.key(scorer.digest), "profiled": scorer.profile is not None}, resume=resume
@@ -72,7 +77,13 @@ def score_files(
         if not manifest.holds(targets[source], fingerprint(source))
     ]
     skipped = len(sources) - len(jobs)
-    _run(jobs, scorer.threads, manifest, progress or (lambda rows: None))
+    try:
+        _run(jobs, scorer.threads, manifest, _one_at_a_time(progress or (lambda rows: None)))
+    except BaseException:
+        with contextlib.suppress(OutputError):  # the first error says what is wrong
+            manifest.flush()
+        raise
+    manifest.flush()
     entries = [manifest.entry(targets[source]) for source in sources]
     return ScoreSummary(
         rows=sum(entry.rows for entry in entries),
@@ -96,6 +107,16 @@ def _targets(sources: Sequence[Path], folder: Path) -> dict[Path, Path]:
     return targets
 
 
+def _one_at_a_time(progress: Callable[[int], None]) -> Callable[[int], None]:
+    lock = threading.Lock()
+
+    def call(rows: int) -> None:
+        with lock:
+            progress(rows)
+
+    return call
+
+
 def _run(jobs: Sequence[FileJob], threads: int, manifest: Manifest, progress: Callable[[int], None]) -> None:
     """Work on row groups of all files in order, `threads` at a time, at most two a thread in memory."""
     slots = threading.Semaphore(2 * threads)
@@ -115,7 +136,6 @@ def _run(jobs: Sequence[FileJob], threads: int, manifest: Manifest, progress: Ca
         pool.shutdown(wait=True, cancel_futures=True)
         for job in jobs:
             job.discard()
-        manifest.flush()
 
 
 def _work(

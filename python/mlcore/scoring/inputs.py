@@ -40,7 +40,7 @@ def kind_of(item: Column) -> Kind:
 def blocks(X: Any, names: Sequence[str], *, named: bool, types: Mapping[str, pa.DataType] | None) -> Iterator[Block]:
     """Yield the columns `names` of X in blocks: by name where both sides have names, by position otherwise.
 
-    With `types` (a Bundle's schema) columns are cast to them when that loses nothing.
+    With `types` (a Bundle's schema) columns are cast to them: floats round, integers and times must fit.
 
     Raises:
         SchemaMismatch: a column is missing, there are too few or too many, or one has another type.
@@ -51,7 +51,7 @@ def blocks(X: Any, names: Sequence[str], *, named: bool, types: Mapping[str, pa.
         if types is None:
             yield Block(tuple(numpy_columns(X, list(names))), len(X))
             return
-    table = X if isinstance(X, pa.Table) else to_table(X, names=list(names) if isinstance(X, np.ndarray) else None)
+    table = to_table(X, names=list(names) if isinstance(X, np.ndarray) else None)
     table = _in_order(table, names, named)
     for batch in _cast(table, types).to_batches():
         if batch.num_rows:

@@ -32,14 +32,8 @@ class Entry:
     size: int
 
 
-def fingerprint(source: Path) -> tuple[int, int]:
-    """Return an input's size and time of last change, in nanoseconds."""
-    status = source.stat()
-    return status.st_size, status.st_mtime_ns
-
-
 class Manifest:
-    """`manifest.json` of an output folder; every change is one atomic rewrite. Safe to record from many threads."""
+    """`manifest.json` of an output folder; rewritten atomically. Safe to record from many threads."""
 
     def __init__(self, folder: Path, job: dict[str, Any], entries: dict[str, Entry]) -> None:
         self.path = folder / "manifest.json"
@@ -50,17 +44,29 @@ class Manifest:
 
     @staticmethod
     def open(folder: Path, *, job: dict[str, Any], resume: bool) -> Manifest:
-        """Return the folder's manifest; an empty one when it belongs to another job or `resume` is off."""
-        entries: dict[str, Entry] = {}
+        """Return the folder's manifest; emptied, on disk too, when it is another job's or `resume` is off.
+
+        Raises:
+            OutputError: `folder` is no folder, or cannot be read or written.
+        """
+        path = folder / "manifest.json"
         try:
-            stored = json.loads((folder / "manifest.json").read_text())
+            text = path.read_text()
+        except FileNotFoundError:
+            return Manifest(folder, job, {})
+        except OSError as error:
+            raise output_error(folder, error) from error
+        entries: dict[str, Entry] | None = None
+        try:
+            stored = json.loads(text)
             if resume and stored["format"] == FORMAT and stored["job"] == job:
                 entries = {name: Entry(**entry) for name, entry in stored["files"].items()}
-        except FileNotFoundError:
-            entries = {}
-        except (KeyError, TypeError, ValueError):  # not ours or damaged: every file is scored again
-            entries = {}
-        return Manifest(folder, job, entries)
+        except (AttributeError, KeyError, TypeError, ValueError):  # not ours or damaged: every file is scored again
+            entries = None
+        manifest = Manifest(folder, job, entries or {})
+        if entries is None:  # outputs about to be replaced must not pass for the other job's any more
+            manifest._write()
+        return manifest
 
     def holds(self, target: Path, source: tuple[int, int]) -> bool:
         """Return whether `target` is whole and was made from the input as it is now."""
@@ -77,7 +83,7 @@ class Manifest:
         """Add a whole output; nothing happens for None. `flush` must follow the last."""
         if finished is None:
             return
-        size, changed = fingerprint(finished.source)
+        size, changed = finished.fingerprint
         try:
             if finished.profile is not None:
                 self._profile_path(target).parent.mkdir(exist_ok=True)

@@ -82,7 +82,8 @@ class Scorer:
 
     def describe(self) -> dict[str, Any]:
         """Return what the model is, which transforms were folded away, and what runs it."""
-        plans = {" ".join(kinds): plan for kinds, (plan, _) in self._plans.items()}
+        with self._planning:
+            plans = [plan for plan, _ in self._plans.values()]
         return {
             "model": {
                 "source": self.model.source,
@@ -105,7 +106,7 @@ class Scorer:
                         {"name": item.name, "kind": item.kind, "codes": item.folded.n_codes} for item in plan.columns
                     ],
                 }
-                for plan in plans.values()
+                for plan in plans
             ],
         }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import threading
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -18,7 +20,7 @@ import pyarrow.parquet as pq
 
 from mlcore.data.files import output_error
 from mlcore.data.readers import check_columns, open_parquet, read_group
-from mlcore.data.types import is_text
+from mlcore.data.types import is_text, plain
 from mlcore.errors import DataError, SchemaMismatch
 from mlcore.profile import Profile
 from mlcore.scoring.scorer import Scorer
@@ -51,11 +53,25 @@ class Part:
 
 @dataclass(frozen=True)
 class Finished:
-    """A file that is whole under its own name."""
+    """A file that is whole under its own name; `fingerprint` is its input's, from before it was read."""
 
     source: Path
+    fingerprint: tuple[int, int]
     rows: int
     profile: Profile | None
+
+
+def fingerprint(source: Path) -> tuple[int, int]:
+    """Return an input's size and time of last change, in nanoseconds.
+
+    Raises:
+        DataError: it is gone, or cannot be looked at.
+    """
+    try:
+        status = source.stat()
+    except OSError as error:
+        raise DataError(f"{source} cannot be read: {error.strerror}") from error
+    return status.st_size, status.st_mtime_ns
 
 
 class FileJob:
@@ -64,7 +80,7 @@ class FileJob:
     def __init__(self, scorer: Scorer, source: Path, target: Path, selection: Selection) -> None:
         self.scorer = replace(scorer, threads=1)  # row groups run side by side, so each takes one thread
         self.source, self.target, self.selection = source, target, selection
-        self._partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        self._partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial")
         self._lock = threading.Lock()
         self._ready: dict[int, Part] = {}
         self._next = self._groups = self._rows = 0
@@ -78,6 +94,7 @@ class FileJob:
         Raises:
             DataError, SchemaMismatch: it has not.
         """
+        self._fingerprint = fingerprint(self.source)
         with open_parquet(self.source) as parquet:
             self._metadata, schema = parquet.metadata, parquet.schema_arrow
         if self._metadata.num_rows == 0:
@@ -97,8 +114,8 @@ class FileJob:
                 self.scorer.score_block(block, tally)
                 for block in self.scorer.blocks_of(table.select(list(self.scorer.columns)))
             ]
-        except SchemaMismatch as error:
-            raise SchemaMismatch(f"{self.source}, row group {group}: {error}") from error
+        except DataError as error:  # of whichever kind
+            raise type(error)(f"{self.source}, row group {group}: {error}") from error
         scores = self.scorer.link(np.concatenate([*margins, np.zeros(0, np.float32)]))
         if tally is not None:
             tally.take_scores(scores, self.scorer.backend)
@@ -108,7 +125,13 @@ class FileJob:
     def _rows_of(self, group: int) -> pa.Table:
         with open_parquet(self.source, metadata=self._metadata) as parquet:
             table = read_group(parquet, self.source, group, self._columns)
-        return between(table, self.selection)
+        if fingerprint(self.source) != self._fingerprint:
+            raise DataError(f"{self.source} changed while it was being scored; run again when it is whole")
+        try:
+            return between(table, self.selection)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            kind = plain(table.schema.field(str(self.selection.time)).type)
+            raise SchemaMismatch(f"column '{self.selection.time}' of {self.source} is no time, but {kind}") from error
 
     def write(self, group: int, part: Part) -> Iterator[int]:
         """Hand in a scored row group; write those whose turn has come and yield the rows of each.
@@ -134,6 +157,8 @@ class FileJob:
         try:
             if self._writer is None:
                 self.target.parent.mkdir(parents=True, exist_ok=True)
+                for left_over in self.target.parent.glob(f".{glob.escape(self.target.name)}.*.partial"):
+                    left_over.unlink(missing_ok=True)  # by a run that was killed
                 texts = [field.name for field in part.table.schema if is_text(field.type)]
                 self._writer = pq.ParquetWriter(self._partial, part.table.schema, use_dictionary=texts)
             self._writer.write_table(part.table)
@@ -155,14 +180,17 @@ class FileJob:
             os.replace(self._partial, self.target)
         except OSError as error:
             raise output_error(self.target, error) from error
-        return Finished(self.source, self._rows, None if self._tally is None else self._tally.profile())
+        return Finished(
+            self.source, self._fingerprint, self._rows, None if self._tally is None else self._tally.profile()
+        )
 
     def discard(self) -> None:
-        """Remove what an unfinished job wrote."""
+        """Remove what an unfinished job wrote; what cannot be removed now, the next run removes."""
         if not self._finished and self._writer is not None:
-            with contextlib.suppress(OSError):  # a full disk fails again on close; the file goes away next
+            with contextlib.suppress(OSError):  # a full disk fails again on close
                 self._writer.close()
-        self._partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._partial.unlink(missing_ok=True)
 
 
 def between(table: pa.Table, selection: Selection) -> pa.Table:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 
@@ -136,7 +137,7 @@ def _code(column: RawColumn, coded: Coded, c: int, first: int, end: int) -> None
         return
     _, bad = encode_span(values, validity, column.table, codes, missing)
     if bad >= 0:
-        checks.refuse(("score", "columns"), outside(first + bad, values[bad], len(column.table)))
+        checks.refuse(("score", f"column {c}: indices"), outside(first + bad, values[bad], len(column.table)))
 
 
 def _count(column: RawColumn, coded: Coded, c: int, first: int, end: int, counts: Array) -> None:
@@ -170,10 +171,14 @@ def _coded(model: Forest, codes: Any, missing: Any, rows: int, op: str) -> list[
     return columns
 
 
+def _is_offset(value: Any) -> bool:
+    return isinstance(value, SupportsIndex) and -(2**63) <= operator.index(value) < 2**63
+
+
 def _raw_column(model: Forest, item: Any, c: int, rows: int) -> RawColumn:
     at = f"column {c}: "
     where = ("score", at + "columns")
-    if len(item) != 4:
+    if not isinstance(item, tuple) or len(item) != 4 or not _is_offset(item[2]):
         checks.refuse(where, "must be (values, validity, offset, edges or table)")
     aux = checks.as_array(item[3], where)
     checks.as_array(item[0], where)
