@@ -351,7 +351,9 @@ def test_codes_written_over_the_edges_harm_nothing(edges: int, host: Backend) ->
     given = (np.arange(edges) * 4).astype(I4)
     top = 4 * (edges - 1)
     codes = given.view(np.uint8 if edges == 255 else np.uint16)[: 2 * edges]
-    ops.bin(np.full(2 * edges, top, I4), None, 0, given, codes, np.zeros((2 * edges + 63) // 64, np.uint64), backend=host)
+    ops.bin(
+        np.full(2 * edges, top, I4), None, 0, given, codes, np.zeros((2 * edges + 63) // 64, np.uint64), backend=host
+    )
     assert (codes == edges).all()
 
 
