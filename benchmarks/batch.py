@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from common import RESULTS, ROOT, WORK, flights, spread, write
 
@@ -55,6 +57,24 @@ def ours(project: Path, *, watch: bool) -> float:
     return time.perf_counter() - started
 
 
+def floor(project: Path) -> float:
+    """Read the columns and write a column of as many rows, two files at a time: what no scorer of files can beat."""
+    columns = list(mlcore.compile(str(bundle_of(project))).columns)
+    out = WORK / "floor"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+
+    def copy(path: Path) -> None:
+        table = pq.ParquetFile(path).read(columns=columns, use_threads=False)
+        scores = pa.table({"score": np.linspace(0, 1, table.num_rows, dtype=np.float32)})
+        pq.write_table(scores, out / path.name, use_dictionary=False)
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(copy, sorted((project / "data").glob("*.parquet"))))
+    return time.perf_counter() - started
+
+
 def check(project: Path) -> dict[str, float]:
     """Stop unless both sides gave the same scores and counts."""
     largest = 0.0
@@ -74,12 +94,12 @@ def check(project: Path) -> dict[str, float]:
 
 
 def measure(project: Path, python: Path, *, repeats: int, watch: bool) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the rows of one job, and notes; ours and the peer's take turns, each in a process that times its work alone."""
-    seconds: dict[str, list[float]] = {"mlcore": [], "peer": []}
+    """Return the rows of one job, and notes; the sides take turns, each in a process that times its work alone."""
+    seconds: dict[str, list[float]] = {"mlcore": [], "peer": [], "floor": []}
     notes: list[str] = []
     peers_job = ROOT / "benchmarks" / "peers" / "pandas_job.py"
     for turn in range(repeats + 1):
-        mine = float(_output([sys.executable, __file__, project, int(watch)]))
+        mine, least = json.loads(_output([sys.executable, __file__, project, int(watch)]))
         found = _output([python, peers_job, project, bundle_of(project), WORK / "peer", int(watch)])
         theirs = json.loads(found.splitlines()[-1])
         if turn == 0:  # both are warm now, and agree before anything counts
@@ -91,11 +111,13 @@ def measure(project: Path, python: Path, *, repeats: int, watch: bool) -> tuple[
             continue
         seconds["mlcore"].append(mine)
         seconds["peer"].append(theirs["seconds"])
+        seconds["floor"].append(least)
     total = sum(pq.read_metadata(path).num_rows for path in (project / "data").glob("*.parquet"))
     job = "score, tally, compare six months, HTML" if watch else "score, tally"
     peer = "pandas + ColumnTransformer + XGBoost" + (" + Evidently" if watch else "")
     rows = []
-    for name, label in (("mlcore", "mlcore"), ("peer", peer)):
+    floor_ = "pyarrow reads the columns, writes one, and nothing else"
+    for name, label in (("mlcore", "mlcore"), ("peer", peer), *([] if watch else [("floor", floor_)])):
         median = statistics.median(seconds[name])
         rows.append({"job": job, "side": label, **spread(seconds[name]), "Mrows/s": total / median / 1e6,
                      "× peer": statistics.median(seconds["peer"]) / median})  # fmt: skip
@@ -126,4 +148,5 @@ def main(rows: int | None = None, repeats: int = 3, results: Path = RESULTS) -> 
 if __name__ == "__main__":
     folder, watched = Path(sys.argv[1]), sys.argv[2] == "1"
     ours(folder, watch=watched)  # the first call pays for what a nightly process pays once; both sides leave it out
-    print(ours(folder, watch=watched))
+    floor(folder)
+    print(json.dumps([ours(folder, watch=watched), floor(folder)]))
