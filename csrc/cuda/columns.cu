@@ -1,6 +1,6 @@
 // A thread a row: code = number of edges <= value. A warp's 32 answers to "is it missing?" are half a missing word.
 #include "cuda/columns.h"
-#include "cuda/status.h"
+#include "cuda/launch.h"
 #include "ops/bin.h"
 
 namespace mlcore::cuda {
@@ -25,20 +25,22 @@ __global__ void bin_rows(const char* data, int64_t stride, int64_t n, Validity v
   }
 }
 
-template <typename T>
-void launch(const ColumnView& view, const void* edges, int32_t n_edges, CodesView codes, uint64_t* missing,
+template <typename T, typename Code>
+void bin_as(const ColumnView& view, const void* edges, int32_t n_edges, void* codes, uint64_t* missing,
             unsigned long long* count, cudaStream_t stream) {
-  auto* halves = reinterpret_cast<uint32_t*>(missing);
-  const int64_t n_halves = 2 * words_for(view.n);
-  const unsigned blocks = blocks_for(64 * words_for(view.n));
-  const T* sorted = static_cast<const T*>(edges);
+  const int64_t words = words_for(view.n);
+  launch("bin", bin_rows<T, Code>, 64 * words, stream, view.data, view.stride, view.n, view.validity,
+         static_cast<const T*>(edges), n_edges, static_cast<Code*>(codes), reinterpret_cast<uint32_t*>(missing),
+         2 * words, count);
+}
+
+template <typename T>
+void bin_of(const ColumnView& view, const void* edges, int32_t n_edges, CodesView codes, uint64_t* missing,
+            unsigned long long* count, cudaStream_t stream) {
   if (codes.wide)
-    bin_rows<<<blocks, kThreads, 0, stream>>>(view.data, view.stride, view.n, view.validity, sorted, n_edges,
-                                              static_cast<uint16_t*>(codes.data), halves, n_halves, count);
+    bin_as<T, uint16_t>(view, edges, n_edges, codes.data, missing, count, stream);
   else
-    bin_rows<<<blocks, kThreads, 0, stream>>>(view.data, view.stride, view.n, view.validity, sorted, n_edges,
-                                              static_cast<uint8_t*>(codes.data), halves, n_halves, count);
-  check_launch("bin");
+    bin_as<T, uint8_t>(view, edges, n_edges, codes.data, missing, count, stream);
 }
 
 }  // namespace
@@ -48,13 +50,13 @@ void bin(const ColumnView& view, const void* edges, int32_t n_edges, CodesView c
   if (view.n == 0) return;
   switch (view.type) {
     case Type::f4:
-      return launch<float>(view, edges, n_edges, codes, missing, count, stream);
+      return bin_of<float>(view, edges, n_edges, codes, missing, count, stream);
     case Type::f8:
-      return launch<double>(view, edges, n_edges, codes, missing, count, stream);
+      return bin_of<double>(view, edges, n_edges, codes, missing, count, stream);
     case Type::i4:
-      return launch<int32_t>(view, edges, n_edges, codes, missing, count, stream);
+      return bin_of<int32_t>(view, edges, n_edges, codes, missing, count, stream);
     case Type::i8:
-      return launch<int64_t>(view, edges, n_edges, codes, missing, count, stream);
+      return bin_of<int64_t>(view, edges, n_edges, codes, missing, count, stream);
   }
 }
 

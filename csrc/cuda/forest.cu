@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "cuda/forest.h"
-#include "cuda/status.h"
+#include "cuda/launch.h"
 
 namespace mlcore::cuda {
 
@@ -66,14 +66,12 @@ __global__ void leaf_rows(Forest forest, Columns columns, int64_t n, int32_t* ou
 
 void forest(const Forest& forest, const Columns& columns, int64_t n, float* out, int32_t* bad, cudaStream_t stream) {
   if (n == 0) return;
-  sum_rows<<<blocks_for(n), kThreads, 0, stream>>>(forest, columns, n, out, bad);
-  check_launch("forest");
+  launch("forest", sum_rows, n, stream, forest, columns, n, out, bad);
 }
 
 void leaves(const Forest& forest, const Columns& columns, int64_t n, int32_t* out, int32_t* bad, cudaStream_t stream) {
   if (n == 0 || forest.trees == 0) return;
-  leaf_rows<<<blocks_for(n), kThreads, 0, stream>>>(forest, columns, n, out, bad);
-  check_launch("leaves");
+  launch("leaves", leaf_rows, n, stream, forest, columns, n, out, bad);
 }
 
 }  // namespace mlcore::cuda

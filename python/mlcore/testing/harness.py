@@ -92,9 +92,14 @@ def same(found: Results, wanted: Results) -> bool:
 
 
 def digests(backend: Backend) -> dict[str, str]:
-    """Return a digest of the results of every sample, by "op/sample": equal on machines that give equal bits."""
+    """Return a digest of the results of every sample, by "op/sample": equal on machines that give equal bits.
+
+    Ops that the backend does not have are left out.
+    """
     found = {}
     for op in ops.NAMES:
+        if not hasattr(backend.kernels, op):
+            continue
         for sample in SAMPLES[op]:
             returned, *outputs = run(op, sample, backend)
             text = repr(returned).encode() + b"".join(repr(_bits(array)).encode() for array in outputs)
