@@ -42,11 +42,11 @@ MLCORE_HD inline float exp_one(float x) {
 
 // XGBoost's sigmoid: 1 / (e^min(-x, 88.7) + 1 + 1e-16), in float32.
 MLCORE_HD inline float sigmoid_one(float x) {
-  if (x != x) return x;
-  float z = -x;
+  float z = x == x ? -x : 0.0f;  // no branch: a loop over this becomes vector code
   z = z > 88.7f ? 88.7f : z;
   z = z < -103.0f ? -103.0f : z;  // e^-103 adds nothing to 1
-  return 1.0f / (exp_one(z) + 1.0f + 1e-16f);
+  const float value = 1.0f / (exp_one(z) + 1.0f + 1e-16f);
+  return x == x ? value : x;
 }
 
 }  // namespace mlcore::ops
