@@ -57,7 +57,7 @@ def test_base_margin_is_the_librarys(score: float) -> None:
 @pytest.mark.parametrize(
     ("params", "name"),
     [
-        ({"booster": "dart"}, "dart"),
+        ({"booster": "dart", "rate_drop": 0.5, "one_drop": 1}, "dart"),
         ({"booster": "gblinear"}, "gblinear"),
         ({"objective": "multi:softprob", "num_class": 3}, "multi:softprob"),
         ({"objective": "binary:hinge"}, "binary:hinge"),
@@ -70,6 +70,27 @@ def test_what_is_not_imported_is_refused_by_name(params: dict[str, Any], name: s
     booster = xgboost.train({"objective": "binary:logistic", **params}, data, 2)
     with pytest.raises(UnsupportedModel, match=name):
         models.read(booster)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("weight_drop", [1.0, 0.5], "weight_drop.*dart"),
+        ("shrinkage", [1], "'shrinkage', which this version does not know"),
+    ],
+)
+def test_what_a_newer_version_adds_to_a_model_is_refused(key: str, value: Any, message: str) -> None:
+    document = json.loads(train(rounds=2).save_raw("json"))
+    document["learner"]["gradient_booster"]["model"][key] = value
+    with pytest.raises(UnsupportedModel, match=message):
+        models.read(json.dumps(document).encode())
+
+
+def test_tree_weights_of_one_change_nothing() -> None:
+    document = json.loads(train(rounds=2).save_raw("json"))
+    plain = models.read(json.dumps(document).encode())
+    document["learner"]["gradient_booster"]["model"]["weight_drop"] = [1.0, 1.0]
+    assert models.read(json.dumps(document).encode()).to_arrow().equals(plain.to_arrow())
 
 
 def test_multi_target_is_refused_by_name() -> None:

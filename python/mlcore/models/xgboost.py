@@ -76,6 +76,7 @@ def _learner(learner: Mapping[str, Any]) -> TreeEnsemble:
     if names and len(names) != n_features:
         raise ModelFormatError(f"{len(names)} feature names for {n_features} features")
     model = booster["model"]
+    _refuse_unknown(model)
     if len(model["trees"]) != int(model["gbtree_model_param"]["num_trees"]):
         raise ModelFormatError(f"{len(model['trees'])} trees, {model['gbtree_model_param']['num_trees']} announced")
     return TreeEnsemble(
@@ -88,6 +89,20 @@ def _learner(learner: Mapping[str, Any]) -> TreeEnsemble:
         stored_categories=_stored_categories(model.get("cats"), n_features),
         **_trees(model["trees"], n_features),
     )
+
+
+_MODEL_KEYS: Final = {"cats", "gbtree_model_param", "iteration_indptr", "tree_info", "trees", "weight_drop"}
+
+
+def _refuse_unknown(model: Mapping[str, Any]) -> None:
+    """What a newer XGBoost adds to a model may change its numbers; since 3.4 dart is a gbtree whose trees have weights."""
+    if np.any(np.asarray(model.get("weight_drop", ()), np.float32) != 1):
+        raise UnsupportedModel(
+            "trees have weights ('weight_drop', booster dart), which are not imported; train without"
+        )
+    unknown = sorted(set(model) - _MODEL_KEYS)
+    if unknown:
+        raise UnsupportedModel(f"the model holds '{unknown[0]}', which this version does not know; update mlcore")
 
 
 def _base_margin(text: str, link: Link) -> float:
