@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from typing import Final
@@ -16,7 +17,8 @@ def explain(error: BaseException, *, as_json: bool) -> int:
     """Say what went wrong on standard error (as JSON on standard output when asked for) and return the exit code."""
     code, text = _told(error)
     if as_json:
-        print(json.dumps({"error": {"type": type(error).__name__, "message": text, "exit_code": code}}))
+        with contextlib.suppress(OSError):  # standard output may be what is full or gone
+            print(json.dumps({"error": {"type": type(error).__name__, "message": text, "exit_code": code}}), flush=True)
     print(f"mlcore: {text}", file=sys.stderr)
     return code
 

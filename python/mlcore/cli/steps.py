@@ -77,6 +77,11 @@ def step(options: Namespace) -> int:
 def score(options: Namespace) -> int:
     """Score the project's rows, or the files given with the model given."""
     if options.model is None:
+        given = [word for word, value in (("--out", options.out), ("--backend", options.backend != "auto"),
+                                          ("--no-resume", options.no_resume), ("--keep", options.keep)) if value]  # fmt: skip
+        if given:
+            raise UsageError(f"{', '.join(given)}: only for files of your own, with a model; the project's scoring is "
+                             "said in mlcore.toml, [score]")  # fmt: skip
         options.command = "score"
         return step(options)
     if not options.inputs or not options.out:

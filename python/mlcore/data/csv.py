@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -37,7 +38,7 @@ def read_csv(path: Path, types: Mapping[str, str]) -> pa.Table:
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty")
-        return pacsv.read_csv(
+        table = pacsv.read_csv(
             _open(path),
             parse_options=pacsv.ParseOptions(invalid_row_handler=on_invalid, newlines_in_values=True),
             convert_options=pacsv.ConvertOptions(
@@ -48,6 +49,10 @@ def read_csv(path: Path, types: Mapping[str, str]) -> pa.Table:
                 timestamp_parsers=list(_TIMESTAMPS),
             ),
         )
+        twice = sorted(name for name, count in Counter(table.column_names).items() if count > 1)
+        if twice:
+            raise DataError(f"{path}: column '{twice[0]}' is there twice; rename one")
+        return table
     except pa.ArrowException as error:
         raise DataError(_explain(path, ragged, str(error))) from error
     except OSError as error:

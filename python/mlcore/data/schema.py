@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, Literal, NoReturn, cast, get_args
 
 import pyarrow as pa
 
-from mlcore.data.types import kind_of_type, plain, type_named
+from mlcore.data.types import is_text, kind_of_type, plain, type_named
 from mlcore.errors import ConfigError, SchemaMismatch
 
 Role = Literal["feature", "target", "time", "id", "weight", "segment", "sensitive", "ignore"]
@@ -102,9 +103,42 @@ def _field(item: pa.Field, override: Mapping[str, Any]) -> Field:
     role = cast(Role, values.get("role", "feature"))
     if role not in ROLES:
         raise ConfigError(f"[columns] {item.name}: role '{role}' is not known; these are: {', '.join(ROLES)}")
+    try:
+        type_ = type_named(str(values["type"]))
+    except ValueError as error:
+        raise ConfigError(f"[columns] {item.name}: type '{values['type']}' is not known; double, int64 and string are, "
+                          "and Arrow's others") from error  # fmt: skip
     if role != "ignore":
-        kind_of_type(type_named(values["type"]), column=item.name)
+        kind_of_type(type_, column=item.name)
+    _check_limits(item.name, override, type_)
     return Field(item.name, **values)
+
+
+def _check_limits(name: str, said: Mapping[str, Any], type_: pa.DataType) -> None:
+    """A limit that could never be broken, because it is no limit of such a column, is refused."""
+
+    def refuse(key: str, what: str) -> NoReturn:
+        raise ConfigError(f"[columns] {name}: '{key}' {what}, found {said[key]!r}")
+
+    for key in ("min", "max", "max_missing", "max_unseen"):
+        value = said.get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            refuse(key, "must be a number")
+    for key in ("max_missing", "max_unseen"):
+        if not 0 <= said.get(key, 0) <= 1:
+            refuse(key, "must be a share, from 0 to 1")
+    if "min" in said and "max" in said and said["min"] > said["max"]:
+        refuse("min", f"must not be above 'max' {said['max']}")
+    categories = said.get("categories", [])
+    if isinstance(categories, str) or not all(isinstance(entry, str) for entry in categories):
+        refuse("categories", "must be a list of strings")
+    for key in ("min", "max"):
+        if key in said and (is_text(type_) or pa.types.is_temporal(type_)):
+            refuse(key, f"is a limit of numbers, and the column holds {type_}; "
+                        "declare its type to find the values that are none, type = \"double\" for example")  # fmt: skip
+    for key in ("categories", "max_unseen"):
+        if key in said and not is_text(type_):
+            refuse(key, f"is a limit of strings, and the column holds {type_}")
 
 
 def with_categories(schema: Schema, seen: Mapping[str, Sequence[str]]) -> Schema:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from mlcore.bundle.reference import load_version
-from mlcore.errors import GateFailed
+from mlcore.errors import GateFailed, RegistryError
 from mlcore.lifecycle.gates import Gate, GateResult, evaluate
 from mlcore.records.chain import Entry
+from mlcore.records.history import quarantined
 from mlcore.records.registry import ModelVersion, Registry
 
 REJECT: Final = "reject"
@@ -68,6 +69,28 @@ def champion(registry: Registry, name: str) -> str | None:
     return registry.log.champion(name)
 
 
+def serving(registry: Registry, name: str) -> ModelVersion:
+    """Return the champion, held against the decision log: the version it names, with the Bundle it promoted.
+
+    Raises:
+        RegistryError: the registry holds another Bundle under that number, or says that it was rejected.
+    """
+    version = registry.get(name, "champion")
+    if version.status == "rejected":
+        raise RegistryError(
+            f"the log says that {name}:{version.version} is champion, the registry that it was rejected; they do not belong "
+            "together: restore the one that was replaced, or promote another version"
+        )
+    moves = registry.log.moves(name)
+    promoted = next((m.details.get("digest") for m in reversed(moves) if m.to == version.version and m.details), None)
+    if promoted is not None and promoted != version.digest:
+        raise RegistryError(
+            f"{name}:{version.version} was promoted as Bundle {promoted[:12]}, the registry names {version.digest[:12]}; "
+            "restore the registry, or promote another version"
+        )
+    return version
+
+
 def submit(
     registry: Registry,
     name: str,
@@ -94,8 +117,16 @@ def submit(
         reason: why it is promoted, for the log.
 
     Raises:
+        GateFailed: the Bundle is one that was rolled back; nothing is registered.
         Conflict: another version became champion meanwhile; the candidate stays registered as approved.
     """
+    withdrawn = quarantined(registry.log.moves(name))
+    for known in registry.versions(name):
+        if known.version in withdrawn and known.digest == digest:
+            raise GateFailed(
+                f"{name}: this is the Bundle of version {known.version}, which was rolled back; change the features or the "
+                f"training, or bring it back by hand: mlcore models promote {name} {known.version} --reason …"
+            )
     version = registry.register(name, bundle, digest=digest, run_id=run_id)
     results = evaluate(metrics, gates)
     for result in results:
@@ -106,7 +137,9 @@ def submit(
         registry.log.append(REJECT, name, to=version, reason=f"gate failed: {failed}", request_id=run_id)
         return Submission(registry.get(name, version), results, None)
     registry.set_status(name, version, "approved")
-    entry = registry.log.promote(name, version, expected=expected, reason=reason, request_id=run_id)
+    entry = registry.log.promote(
+        name, version, expected=expected, reason=reason, request_id=run_id, details={"digest": digest}
+    )
     registry.project(name)
     return Submission(registry.get(name, version), results, _change(entry))
 
@@ -140,7 +173,8 @@ def promote(registry: Registry, name: str, ref: str, *, reason: str) -> Change:
         )
         raise refusal
     load_version(version)
-    entry = registry.log.promote(name, version.version, expected=before, reason=reason)
+    details = {"digest": version.digest}
+    entry = registry.log.promote(name, version.version, expected=before, reason=reason, details=details)
     registry.project(name)
     return _change(entry)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -121,7 +122,7 @@ def load(root: Path) -> Project:
 
 def _project(root: Path, tables: Mapping[str, Any]) -> Project:
     _known("the file", tables, ("project", "data", "columns", "target", "features", "train", "gates", "score", "watch"))
-    project = _table(tables, "project", {"name": _text, "threads": _positive}, needed=("name",))
+    project = _table(tables, "project", {"name": _name, "threads": _positive}, needed=("name",))
     data = _table(
         tables,
         "data",
@@ -139,18 +140,20 @@ def _project(root: Path, tables: Mapping[str, Any]) -> Project:
     watch = _table(
         tables,
         "watch",
-        {"output": _text, "threshold": _share, "confidence": _share, "rate": _share, "persistence": _positive},
+        {"output": _text, "threshold": _above_zero, "confidence": _share, "rate": _share, "persistence": _positive},
     )
     _check_range("train", train)
     _check_range("score", score)
+    columns, features = _columns(tables.get("columns", {})), parse_features(_list_of_tables(tables, "features"))
+    _check_features(features, columns, target["column"])
     return Project(
         root=root,
         name=project["name"],
         threads=project.get("threads"),
         data=Data(**data),
-        columns=_columns(tables.get("columns", {})),
+        columns=columns,
         target=Target(**target),
-        features=parse_features(_list_of_tables(tables, "features")),
+        features=features,
         train=Train(**train),
         gates=tuple(parse_gates(_mapping("gates", "", tables.get("gates", {})), known=METRICS)),
         score=Score(**score),
@@ -189,6 +192,14 @@ def _columns(table: Any) -> Mapping[str, Mapping[str, Any]]:
     return dict(table)
 
 
+def _check_features(features: Sequence[FeatureSpec], columns: Mapping[str, Mapping[str, Any]], target: str) -> None:
+    """What must never reach training is refused before any work, whichever step is asked for."""
+    for name in sorted({name for spec in features for name in spec.columns}):
+        role = "target" if name == target else columns.get(name, {}).get("role", "feature")
+        if role in ("target", "ignore"):
+            raise ConfigError(f"[[features]]: column '{name}' has role '{role}' and cannot be a feature")
+
+
 def _list_of_tables(tables: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     found = tables.get(name, [])
     if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
@@ -218,6 +229,12 @@ def _text(where: str, key: str, value: Any) -> str:
     return value
 
 
+def _name(where: str, key: str, value: Any) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", _text(where, key, value)):
+        raise _wrong(where, key, "a name of letters, digits, '_', '-' and '.'", value)
+    return str(value)
+
+
 def _texts(where: str, key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise _wrong(where, key, "a list of strings", value)
@@ -237,6 +254,12 @@ def _number(where: str, key: str, value: Any) -> float:
 def _share(where: str, key: str, value: Any) -> float:
     if not 0 <= _number(where, key, value) < 1:
         raise _wrong(where, key, "a share, at least 0 and below 1", value)
+    return float(value)
+
+
+def _above_zero(where: str, key: str, value: Any) -> float:
+    if _share(where, key, value) == 0:
+        raise _wrong(where, key, "above 0 and below 1", value)
     return float(value)
 
 

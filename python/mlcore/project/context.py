@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from mlcore.data.snapshots import Snapshot, SnapshotStore
 from mlcore.errors import UsageError
+from mlcore.lifecycle.promotion import champion
 from mlcore.project.cache import StepCache
 from mlcore.project.config import Project
 from mlcore.records.registry import Registry
@@ -90,7 +91,7 @@ class Context:
     @cached_property
     def champion_before(self) -> str | None:
         """The version that served when the run began: what a promotion expects still to find."""
-        return self.registry.champion(self.project.name)
+        return champion(self.registry, self.project.name)
 
     def snapshot(self) -> Snapshot:
         """Return the snapshot of the last ingest; UsageError when there was none."""
@@ -98,6 +99,13 @@ class Context:
         if done is None:
             raise UsageError("there is no data yet; run: mlcore ingest")
         return self.snapshots.get(str(done.result["snapshot"]))
+
+    def validated(self) -> Snapshot:
+        """Return the snapshot of the last ingest, which passed validation; UsageError when it did not."""
+        snapshot, done = self.snapshot(), self.cache.read("validate")
+        if done is None or done.inputs.get("snapshot") != snapshot.id:
+            raise UsageError(f"snapshot {snapshot.id} has not passed validation; run: mlcore validate")
+        return snapshot
 
     def fact(self, step: str, name: str) -> Any:
         """Return what an earlier step found; UsageError, naming the step, when it has not run."""

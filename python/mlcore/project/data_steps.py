@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,6 @@ from mlcore.data.readers import list_files, scan
 from mlcore.data.schema import Schema, with_categories
 from mlcore.data.snapshots import Snapshot, content_hash
 from mlcore.data.validate import check, validate
-from mlcore.errors import ConfigError
 from mlcore.project.cache import Inputs
 from mlcore.project.context import Context
 
@@ -23,7 +23,8 @@ def sources(context: Context) -> list[Path]:
     """Return the raw files of [data] source, relative ones seen from the project's folder."""
     listed = context.project.data.source
     names = [listed] if isinstance(listed, str) else list(listed)
-    return list_files([str(context.root / name) for name in names])
+    root = Path(glob.escape(str(context.root)))  # only the names in mlcore.toml are patterns
+    return list_files([str((root if glob.has_magic(name) else context.root) / name) for name in names])
 
 
 def ingest_inputs(context: Context) -> Inputs:
@@ -36,7 +37,6 @@ def ingest_inputs(context: Context) -> Inputs:
 def ingest(context: Context) -> Outcome:
     """Write typed Parquet and a Snapshot of it."""
     project = context.project
-    _check_named(context)
     done = context.cache.read("ingest")
     earlier = [context.root / name for name in done.outputs if name.endswith(".parquet")] if done else []
     with context.reporter.progress("writing Parquet", None) as advance:
@@ -62,17 +62,6 @@ def _overrides(context: Context) -> dict[str, dict[str, Any]]:
     for name, role in ((project.data.time, "time"), (project.target.column, "target")):
         overrides.setdefault(name, {}).setdefault("role", role)
     return overrides
-
-
-def _check_named(context: Context) -> None:
-    """A feature that never may be one is refused before any work."""
-    project = context.project
-    used = {name for spec in project.features for name in spec.columns}
-    for name in sorted(used):
-        role = project.columns.get(name, {}).get("role", "feature")
-        if name == project.target.column or role in ("target", "ignore"):
-            raise ConfigError(f"[[features]]: column '{name}' has role '{role if name in project.columns else 'target'}' "
-                              "and cannot be a feature")  # fmt: skip
 
 
 def _categories(context: Context, schema: Schema, files: list[Path]) -> dict[str, list[str]]:

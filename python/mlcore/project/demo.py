@@ -89,7 +89,7 @@ threshold = 0.1                  # Jensen–Shannon distance from which a column
 
 def write_project(folder: Path, *, rows: int | None = None) -> None:
     """Write mlcore.toml and raw/flights.csv into `folder`; what is there already stays."""
+    if not (folder / FILE).exists():  # first: an interrupted demo is known by it, and goes on
+        write_atomically(folder / FILE, TOML)
     if not (folder / "raw" / "flights.csv").exists():
         write_flights(folder, rows=rows)
-    if not (folder / FILE).exists():
-        write_atomically(folder / FILE, TOML)

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from mlcore import models, scoring, training
 from mlcore.bundle import Bundle, collect, short
 from mlcore.data.readers import scan
-from mlcore.errors import DataError, GateFailed
+from mlcore.data.times import moment
+from mlcore.errors import DataError, GateFailed, UsageError
 from mlcore.lifecycle import promotion
 from mlcore.profile import Profile
 from mlcore.project.cache import Inputs, digest
@@ -27,8 +28,8 @@ def label(context: Context) -> training.Label:
 
 
 def files_of(context: Context, since: Any, until: Any) -> list[Path]:
-    """Return the snapshot's files that may hold rows of a time range; DataError when there is none."""
-    files = context.snapshot().select(since, until)
+    """Return the validated snapshot's files that may hold rows of a time range; DataError when there is none."""
+    files = context.validated().select(since, until)
     if not files:
         raise DataError(f"the snapshot has no rows from {since or 'its start'} until {until or 'its end'}")
     return files
@@ -45,6 +46,7 @@ def train_inputs(context: Context) -> Inputs:
     train, tables = context.project.train, context.project.tables
     return {
         "data": contents(context, files_of(context, train.since, train.until)),
+        "time": context.project.data.time,
         "[train]": tables.get("train", {}),
         "[[features]]": digest(tables.get("features", [])),
         "[target]": tables["target"],
@@ -53,8 +55,9 @@ def train_inputs(context: Context) -> Inputs:
 
 def train(context: Context) -> Outcome:
     """Train, profile the training rows with the model's own edges, and keep it all as a Bundle."""
-    project, snapshot = context.project, context.snapshot()
+    project, snapshot = context.project, context.validated()
     files = files_of(context, project.train.since, project.train.until)
+    snapshot.verify(files)
     with context.reporter.progress("boosting", project.train.rounds) as advance:
         trained = training.fit(
             files,
@@ -92,7 +95,7 @@ def train(context: Context) -> Outcome:
         "holdout_from": trained.cut,
         "params": {key: str(value) for key, value in params.items()},
     }
-    return trained.labelled, facts, [folder / "manifest.json"]
+    return trained.labelled, facts, sorted(folder.iterdir())
 
 
 def _parts(bundle: Bundle) -> dict[str, Any]:
@@ -113,7 +116,7 @@ def _rows(files: list[Path], columns: list[str], time: str, since: Any, until: A
     table = pa.Table.from_batches(list(scan(files, wanted)))
     for compare, bound in ((pc.greater_equal, since), (pc.less, until)):
         if bound is not None:
-            table = table.filter(compare(table[time], pa.scalar(bound).cast(table.schema.field(time).type)))
+            table = table.filter(compare(table[time], moment(bound, table.schema.field(time).type, time)))
     return table
 
 
@@ -123,6 +126,7 @@ def evaluate_inputs(context: Context) -> Inputs:
     return {
         "bundle": context.fact("train", "digest"),
         "data": contents(context, files_of(context, train.since, train.until)),
+        "time": context.project.data.time,
         "holdout": context.fact("train", "holdout_from"),
     }
 
@@ -135,6 +139,7 @@ def evaluate(context: Context) -> Outcome:
         raise DataError("[train] holdout is 0: there are no rows to evaluate on; give it a share, 0.2 for example")
     scorer = scoring.compile(context.root / context.fact("train", "bundle"), threads=project.threads)
     files = files_of(context, project.train.since, project.train.until)
+    context.validated().verify(files)
     table = _rows(files, [*scorer.columns, project.target.column], project.data.time, project.train.since,
                   project.train.until)  # fmt: skip
     time = table[project.data.time]
@@ -155,8 +160,11 @@ def measure(scorer: Scorer, labels: Any, scores: Any) -> training.Metrics | trai
 
 def register_inputs(context: Context) -> Inputs:
     """What registration depends on: the Bundle, its metrics and [gates]."""
+    measured, bundle = context.cache.read("evaluate"), context.fact("train", "digest")
+    if measured is not None and measured.inputs.get("bundle") != bundle:
+        raise UsageError("the metrics are another Bundle's than the one trained last; run: mlcore evaluate")
     return {
-        "bundle": context.fact("train", "digest"),
+        "bundle": bundle,
         "metrics": context.fact("evaluate", "metrics"),
         "[gates]": context.project.tables.get("gates", {}),
         "[project]": {"name": context.project.name},

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from mlcore import __version__
-from mlcore.errors import UsageError
+from mlcore.errors import Conflict, UsageError
 from mlcore.project import data_steps, model_steps, score_steps
 from mlcore.project.cache import Done, Inputs
 from mlcore.project.context import Context, StepResult
@@ -44,10 +46,11 @@ def run(context: Context) -> list[StepResult]:
         MlcoreError: a step failed; those before it are done and stay recorded.
     """
     results = []
-    for step in STEPS:
-        if step.name == "train" and context.cache.reason(step.name, _inputs(context, step)):
-            _ = context.champion_before  # read before the long work, so that a promotion meanwhile is noticed
-        results.append(_perform(context, step, force=False))
+    with alone(context):
+        for step in STEPS:
+            if step.name == "train" and context.cache.reason(step.name, _inputs(context, step)):
+                _ = context.champion_before  # read before the long work, so that a promotion meanwhile is noticed
+            results.append(_perform(context, step, force=False))
     return results
 
 
@@ -56,7 +59,24 @@ def run_step(context: Context, name: str) -> StepResult:
     step = next((step for step in STEPS if step.name == name), None)
     if step is None:
         raise UsageError(f"there is no step '{name}'; the steps are: {', '.join(NAMES)}")
-    return _perform(context, step, force=True)
+    with alone(context):
+        return _perform(context, step, force=True)
+
+
+@contextmanager
+def alone(context: Context) -> Iterator[None]:
+    """Hold the project's lock: steps read each other's records, so two runs at once would mix theirs.
+
+    Raises:
+        Conflict: another run holds it.
+    """
+    context.project.state.mkdir(parents=True, exist_ok=True)
+    with (context.project.state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict(f"another run is at work in {context.root}; wait for it, then run again") from error
+        yield
 
 
 def plan(context: Context) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from mlcore.bundle.reference import load_version
 from mlcore.data.readers import scan
 from mlcore.drift import DriftReport, compare
 from mlcore.errors import UsageError
+from mlcore.lifecycle.promotion import serving
 from mlcore.profile import Profile
 from mlcore.project.cache import Inputs
 from mlcore.project.context import Context
@@ -30,7 +31,7 @@ def champion(context: Context) -> ModelVersion:
     name = context.project.name
     if context.registry.champion(name) is None:
         raise UsageError(f"'{name}' has no champion yet; run: mlcore run")
-    return context.registry.get(name, "champion")
+    return serving(context.registry, name)
 
 
 def champion_digest(context: Context) -> str:
@@ -48,6 +49,7 @@ def score_inputs(context: Context) -> Inputs:
     return {
         "champion": champion_digest(context)[:12],
         "data": contents(context, files_of(context, score.since, score.until)),
+        "time": context.project.data.time,
         "[score]": context.project.tables.get("score", {}),
     }
 
@@ -57,6 +59,7 @@ def score(context: Context) -> Outcome:
     project, version = context.project, champion(context)
     scorer = scoring.compile(load_version(version), threads=project.threads)
     files = files_of(context, project.score.since, project.score.until)
+    context.validated().verify(files)
     total = sum(file.rows for file in context.snapshot().files if context.root / file.path in files)
     with context.reporter.progress("scoring", total) as advance:
         summary = scoring.score_files(

@@ -94,7 +94,11 @@ class DecisionLog:
             return chain.verify(() if connection is None else rows(connection), wanted)
 
     def moves(self, name: str) -> tuple[Entry, ...]:
-        """Return the promotions, rollbacks and adoptions of a model, oldest first."""
+        """Return the promotions, rollbacks and adoptions of a model, oldest first; the whole chain is checked first.
+
+        Raises:
+            AuditError: the log was altered.
+        """
         with self._database.read() as connection:
             return () if connection is None else _moves(connection, name)
 
@@ -248,6 +252,7 @@ def _head(connection: Connection) -> Head:
 
 
 def _moves(connection: Connection, name: str) -> tuple[Entry, ...]:
+    chain.verify(rows(connection))  # no word of an altered log counts
     return tuple(chain.entry_of(row) for row in rows(connection, object=name, actions=history.MOVES))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_USER = re.compile(r"://[^/@\s]*:[^@\s]*@|://[^/@\s]+@")
+_USER = re.compile(r"://[^/@\s]*:\S*@|://[^/\s]+@")  # to the last @: a password may hold one
 _VALUE = re.compile(r"((?:password|passwd|pwd|token|secret|key)=)[^&\s'\"]+", re.IGNORECASE)
 
 

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from mlcore.data.files import output_error
 from mlcore.data.readers import check_columns, open_parquet, read_group
-from mlcore.data.types import is_text, plain
+from mlcore.data.times import moment
+from mlcore.data.types import is_text
 from mlcore.errors import DataError, SchemaMismatch
 from mlcore.profile import Profile
 from mlcore.scoring.scorer import Scorer
@@ -129,9 +130,8 @@ class FileJob:
             raise DataError(f"{self.source} changed while it was being scored; run again when it is whole")
         try:
             return between(table, self.selection)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            kind = plain(table.schema.field(str(self.selection.time)).type)
-            raise SchemaMismatch(f"column '{self.selection.time}' of {self.source} is no time, but {kind}") from error
+        except SchemaMismatch as error:
+            raise SchemaMismatch(f"{self.source}: {error}") from error
 
     def write(self, group: int, part: Part) -> Iterator[int]:
         """Hand in a scored row group; write those whose turn has come and yield the rows of each.
@@ -199,7 +199,7 @@ def between(table: pa.Table, selection: Selection) -> pa.Table:
     for compare, bound in bounds:
         if selection.time and bound is not None:
             column = table[selection.time]
-            table = table.filter(compare(column, pa.scalar(bound).cast(column.type)))
+            table = table.filter(compare(column, moment(bound, column.type, selection.time)))
     return table
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
-from datetime import time as clock
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlcore.data.readers import scan
+from mlcore.data.times import moment
 from mlcore.errors import DataError, SchemaMismatch, UsageError
 
 Array = np.ndarray[Any, Any]
@@ -78,9 +78,9 @@ class Rows:
         times = _column(batch, self.time)
         mask = pc.and_(times.is_valid(), pa.array(~np.isnan(self.label.of(batch))))
         if self.since is not None:
-            mask = pc.and_(mask, pc.greater_equal(times, _moment(self.since, times.type, self.time)))
+            mask = pc.and_(mask, pc.greater_equal(times, moment(self.since, times.type, self.time)))
         if self.until is not None:
-            mask = pc.and_(mask, pc.less(times, _moment(self.until, times.type, self.time)))
+            mask = pc.and_(mask, pc.less(times, moment(self.until, times.type, self.time)))
         if part == "training" and self.cut is not None:
             mask = pc.and_(mask, pc.less(times, self.cut))
         if part == "holdout":
@@ -88,20 +88,6 @@ class Rows:
                 return pa.array(np.zeros(batch.num_rows, bool))
             mask = pc.and_(mask, pc.greater_equal(times, self.cut))
         return pc.fill_null(mask, False)
-
-
-def _moment(day: date, kind: pa.DataType, name: str) -> pa.Scalar:
-    """The start of a day (or a datetime itself) as a value of the time column, in its own time zone."""
-    if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
-        raise SchemaMismatch(f"time column '{name}': expected a timestamp or date, found {kind}")
-    moment = day if isinstance(day, datetime) else datetime.combine(day, clock())
-    if pa.types.is_date(kind):
-        return pa.scalar(moment.date(), kind)
-    if kind.tz is None:
-        return pa.scalar(moment.replace(tzinfo=None), pa.timestamp("us")).cast(kind)
-    if moment.tzinfo is not None:
-        return pa.scalar(moment, pa.timestamp("us", kind.tz)).cast(kind)
-    return pc.assume_timezone(pa.scalar(moment, pa.timestamp("us")), kind.tz).cast(kind)
 
 
 def split(rows: Rows, holdout: float) -> tuple[pa.Scalar | None, int]:
