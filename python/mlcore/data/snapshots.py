@@ -211,6 +211,10 @@ class SnapshotStore:
             raise SnapshotCorrupt(f"{found[0]} is not JSON: {error}") from error
         return snapshot if self.root is None else replace(snapshot, root=str(self.root))
 
+    def holds(self, id: str) -> bool:
+        """Return whether the snapshot of this whole id is kept here."""
+        return (self.folder / f"{id}.json").exists()
+
     def _manifests(self) -> list[Path]:
         return sorted(self.folder.glob("*.json"))
 

@@ -69,7 +69,7 @@ def _categories(context: Context, schema: Schema, files: list[Path]) -> dict[str
     limited = [field.name for field in schema.fields if field.max_unseen is not None and field.type == "string"]
     done = context.cache.read("ingest")
     known: dict[str, list[str]] = {}
-    if done is not None:
+    if done is not None and context.snapshots.holds(str(done.result["snapshot"])):
         before = {field.name: field for field in context.snapshots.get(str(done.result["snapshot"])).schema.fields}
         known = {name: list(before[name].categories or ()) for name in limited if name in before}
     fresh = [name for name in limited if not known.get(name)]

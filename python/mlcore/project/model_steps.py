@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mlcore import models, scoring, training
 from mlcore.bundle import Bundle, collect, short
 from mlcore.data.readers import scan
 from mlcore.data.times import moment
-from mlcore.errors import DataError, GateFailed, UsageError
+from mlcore.errors import BundleError, DataError, GateFailed, UsageError
 from mlcore.lifecycle import promotion
 from mlcore.profile import Profile
 from mlcore.project.cache import Inputs, digest
@@ -84,7 +85,11 @@ def train(context: Context) -> Outcome:
     )
     bundle = Bundle(**{**_parts(bundle), "profile": _reference(context, bundle, files)})
     folder = project.state / "bundles" / short(bundle.digest)
-    bundle.save(folder)
+    try:
+        bundle.save(folder)
+    except BundleError:  # what stands there under this digest is damaged
+        folder.rename(folder.with_name(f"{folder.name}.damaged-{time.time_ns()}"))
+        bundle.save(folder)
     facts = {
         "bundle": context.relative(folder),
         "digest": bundle.digest,

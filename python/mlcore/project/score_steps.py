@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,11 @@ def drift_report(context: Context) -> tuple[DriftReport, ModelVersion]:
     if scorer.profile is None:
         raise UsageError(f"{version.name}:{version.version} carries no reference profile; train it again")
     folder = context.root / project.score.output
+    scored_by = json.loads((folder / "manifest.json").read_text())["job"]["model"]
+    if scored_by != version.digest:
+        raise UsageError(
+            f"the scores are not {version.name}:{version.version}'s, which is champion now; run: mlcore score"
+        )
     files = files_of(context, project.score.since, project.score.until)
     profiles = {path.stem: Profile.load(folder / "profiles" / f"{path.stem}.arrow") for path in files}
     performance = {path.stem: values for path in files if (values := _performance(context, scorer, path, folder))}
