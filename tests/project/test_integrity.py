@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
@@ -148,3 +151,40 @@ def test_a_lost_snapshot_and_a_damaged_bundle_are_made_again(project: Path, mlco
     names = sorted(path.name.split("-")[0] for path in (project / ".mlcore" / "bundles").iterdir())
     assert names == [folder.name, f"{folder.name}.damaged"]
     assert (folder / "model.arrow").exists()
+
+
+OVERFITTED = """
+[project]
+name = "noise"
+[data]
+source = "raw.csv"
+time = "t"
+[target]
+column = "y"
+above = 0
+[[features]]
+columns = ["a", "b", "c"]
+[train]
+until = 2020-05-01
+holdout = 0.3
+rounds = 60
+early_stopping = 0
+[train.params]
+max_depth = 10
+eta = 0.3
+[score]
+since = 2020-05-01
+"""
+
+
+def test_a_model_that_learned_its_rows_by_heart_shows_no_drift_where_there_is_none(tmp_path: Path, mlcore: Any) -> None:
+    rng = np.random.default_rng(0)
+    rows = 9_000
+    days = np.sort(rng.integers(0, 180, rows)) * np.timedelta64(1, "D") + np.datetime64("2020-01-01")
+    numbers = {name: rng.normal(size=rows).round(3) for name in "abcy"}
+    pacsv.write_csv(pa.table({"t": pa.array(days), **numbers}), tmp_path / "raw.csv")
+    (tmp_path / "mlcore.toml").write_text(OVERFITTED)
+    assert mlcore("run", "--project", tmp_path, "--quiet").code == 0
+    report = json.loads((tmp_path / "report" / "drift.json").read_text())
+    found = {item["column"]: item["verdict"] for window in report["windows"] for item in window["columns"]}
+    assert found == dict.fromkeys([*"abc", "prediction"], "ok")

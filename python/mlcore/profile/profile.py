@@ -84,10 +84,10 @@ class Profile:
         return Profile(0, {name: item.empty() for name, item in self.columns.items()})
 
     def with_column(self, name: str, values: Array, *, bins: int = 64) -> Profile:
-        """Return this profile with one more column, of numbers that come with the same rows (a model's scores)."""
+        """Return this profile with one more column, of numbers that come with all or some of the rows (a model's scores)."""
         if name in self.columns:
             raise ProfileMismatch(f"the data has a column '{name}' of its own; give it another name")
-        if len(values) != self.rows:
+        if len(values) > self.rows:
             raise ProfileMismatch(f"column '{name}' has {len(values)} values for {self.rows} rows")
         added = Profile.fit(pa.table({name: pa.array(values)}), bins=bins)
         return Profile(self.rows, {**self.columns, **added.columns})

@@ -83,7 +83,7 @@ def train(context: Context) -> Outcome:
         provenance=collect(snapshot=snapshot.id, params=params, folder=context.root),
         source_model=bytes(trained.booster.save_raw("ubj")),
     )
-    bundle = Bundle(**{**_parts(bundle), "profile": _reference(context, bundle, files)})
+    bundle = Bundle(**{**_parts(bundle), "profile": _reference(context, bundle, files, trained.cut)})
     folder = project.state / "bundles" / short(bundle.digest)
     try:
         bundle.save(folder)
@@ -107,13 +107,22 @@ def _parts(bundle: Bundle) -> dict[str, Any]:
     return {name: getattr(bundle, name) for name in bundle.__dataclass_fields__}
 
 
-def _reference(context: Context, bundle: Bundle, files: list[Path]) -> Profile:
-    """The training range's rows, over edges that hold the model's own, and what the model says of them."""
+def _reference(context: Context, bundle: Bundle, files: list[Path], cut: str | None) -> Profile:
+    """The training range's rows, over edges that hold the model's own, and what the model says of those held out.
+
+    Of rows that it learned from it says more than of any others, which would look like drift ever after.
+    """
     scorer = scoring.compile(bundle, threads=context.project.threads)
     train = context.project.train
     table = _rows(files, [*scorer.columns], context.project.data.time, train.since, train.until)
     profile = Profile.fit(table.select(list(scorer.columns)), edges=scorer.edges(table.schema))
-    return profile.with_column("prediction", scorer.predict_value(table))
+    held_out = table if cut is None else _from(table, context.project.data.time, cut)
+    return profile.with_column("prediction", scorer.predict_value(held_out))
+
+
+def _from(table: pa.Table, time: str, start: str) -> pa.Table:
+    """The rows from a moment on."""
+    return table.filter(pc.greater_equal(table[time], pa.scalar(start).cast(table.schema.field(time).type)))
 
 
 def _rows(files: list[Path], columns: list[str], time: str, since: Any, until: Any) -> pa.Table:
@@ -147,8 +156,7 @@ def evaluate(context: Context) -> Outcome:
     context.validated().verify(files)
     table = _rows(files, [*scorer.columns, project.target.column], project.data.time, project.train.since,
                   project.train.until)  # fmt: skip
-    time = table[project.data.time]
-    table = table.filter(pc.greater_equal(time, pa.scalar(start).cast(time.type)))
+    table = _from(table, project.data.time, start)
     labels = np.concatenate([label(context).of(batch) for batch in table.to_batches()])
     measured = measure(scorer, labels, scorer.predict_value(table))
     values = measured.values()
