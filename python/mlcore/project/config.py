@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from mlcore.errors import ConfigError
 from mlcore.lifecycle.gates import Gate
 from mlcore.lifecycle.gates import parse as parse_gates
 from mlcore.preprocessing.specs import FeatureSpec, parse_features
+from mlcore.records.names import MODEL_NAME
 
 FILE: Final = "mlcore.toml"
 PARTITIONS: Final = ("year", "month", "day")
@@ -230,7 +230,7 @@ def _text(where: str, key: str, value: Any) -> str:
 
 
 def _name(where: str, key: str, value: Any) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", _text(where, key, value)):
+    if not MODEL_NAME.fullmatch(_text(where, key, value)):
         raise _wrong(where, key, "a name of letters, digits, '_', '-' and '.'", value)
     return str(value)
 

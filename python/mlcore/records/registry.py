@@ -18,6 +18,7 @@ from mlcore.errors import RegistryError, UsageError
 from mlcore.records import projection, tracking
 from mlcore.records.chain import Entry
 from mlcore.records.decisions import DecisionLog
+from mlcore.records.names import MODEL_NAME
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,7 +28,6 @@ Status = Literal["candidate", "rejected", "approved"]
 
 STATE: Final = ".mlcore"
 _BUNDLE, _DIGEST, _STATUS = "mlcore.bundle", "mlcore.digest", "mlcore.status"
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _PREFIX: Final = re.compile(r"[0-9a-f]{4,64}")
 _BATCH: Final = 100  # what one MLflow request takes of parameters and tags
 _PAGE: Final = 1000
@@ -259,7 +259,7 @@ def _pages(search: Any) -> Iterator[Any]:
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not MODEL_NAME.fullmatch(name):
         raise UsageError(f"'{name}' cannot be a model's name; use letters, digits, '_', '-' and '.'")
 
 
