@@ -57,28 +57,40 @@ void bin(const py::object& values, const py::object& bitmap, int64_t offset, con
 // The forest's nodes as the kernels read them, for the caller to put on the device; every index is checked here.
 py::bytes nodes(const py::array& pred_column, const py::array& pred_code, const py::array& pred_set,
                 const py::array& pred_missing, const py::array& sets, const py::array& tree_start,
-                const py::array& node_pred, const py::array& node_left, const py::array& node_right,
-                const py::array& node_value, const py::array& n_codes, double base) {
-  const cpu::Forest found = cpu::prepare(forest_spec(pred_column, pred_code, pred_set, pred_missing, sets, tree_start,
-                                                     node_pred, node_left, node_right, node_value, n_codes, base));
+                const py::array& tree_output, const py::array& node_pred, const py::array& node_left,
+                const py::array& node_right, const py::array& node_value, const py::array& n_codes, int32_t n_outputs) {
+  const cpu::Forest found =
+      cpu::prepare(forest_spec(pred_column, pred_code, pred_set, pred_missing, sets, tree_start, tree_output, node_pred,
+                               node_left, node_right, node_value, n_codes, n_outputs));
   return {reinterpret_cast<const char*>(found.nodes.data()), found.nodes.size() * sizeof(ops::Node)};
 }
 
-// What a forest's arrays say, each on the device; `set_words` is the row length of the flat `sets`.
-cuda::Forest forest_of(const char* op, const py::object& nodes, const py::object& tree_start, const py::object& sets,
-                       int64_t set_words, const py::object& n_codes, float base) {
-  const DeviceArray starts = device_array(tree_start, {op, "tree_start"});
-  const DeviceArray columns = device_array(n_codes, {op, "n_codes"});
-  if (starts.rows < 1 || set_words < 0) Where{op, "forest"}.refuse("is not what Forest made");
-  const auto* packed = on_device<uint8_t>(nodes, {op, "nodes"}, -1);
+// What a forest's arrays say, each on the device: nodes, tree_start, tree_output, flat values, width, outputs, flat
+// sets, their row length, n_codes.
+cuda::Forest forest_of(const char* op, const py::tuple& given) {
+  if (given.size() != 9) Where{op, "forest"}.refuse("is not what Forest made");
+  const DeviceArray starts = device_array(given[1], {op, "tree_start"});
+  const DeviceArray values = device_array(given[3], {op, "values"});
+  const DeviceArray columns = device_array(given[8], {op, "n_codes"});
+  const auto width = given[4].cast<int32_t>(), outputs = given[5].cast<int32_t>();
+  const auto set_words = given[7].cast<int64_t>();
+  if (starts.rows < 1 || set_words < 0 || width < 1 || outputs < 1)
+    Where{op, "forest"}.refuse("is not what Forest made");
+  const auto* packed = on_device<uint8_t>(given[0], {op, "nodes"}, -1);
+  const bool doubles = values.type == "<f8";
   return {reinterpret_cast<const ops::Node*>(packed),
-          on_device<int64_t>(tree_start, {op, "tree_start"}, -1),
+          on_device<int64_t>(given[1], {op, "tree_start"}, -1),
+          on_device<int32_t>(given[2], {op, "tree_output"}, starts.rows - 1),
           starts.rows - 1,
-          on_device<uint64_t>(sets, {op, "sets"}, -1),
+          doubles ? static_cast<const void*>(on_device<double>(given[3], {op, "values"}, -1))
+                  : on_device<float>(given[3], {op, "values"}, -1),
+          doubles,
+          width,
+          outputs,
+          on_device<uint64_t>(given[6], {op, "sets"}, -1),
           set_words,
-          on_device<int32_t>(n_codes, {op, "n_codes"}, -1),
-          static_cast<int32_t>(columns.rows),
-          base};
+          on_device<int32_t>(given[8], {op, "n_codes"}, -1),
+          static_cast<int32_t>(columns.rows)};
 }
 
 cuda::Columns columns_of(const char* op, const cuda::Forest& forest, const py::object& codes,
@@ -100,22 +112,22 @@ uintptr_t missing_at(const py::object& missing, int64_t rows, const std::string&
   return reinterpret_cast<uintptr_t>(on_device<uint64_t>(missing, {"forest", argument}, words_for(rows)));
 }
 
-void forest(const py::object& nodes, const py::object& tree_start, const py::object& sets, int64_t set_words,
-            const py::object& n_codes, float base, const py::object& codes, const py::object& missing,
+void forest(const py::tuple& given, const py::object& codes, const py::object& missing, int64_t rows,
             const py::object& out, const py::object& bad, uintptr_t stream) {
-  const cuda::Forest model = forest_of("forest", nodes, tree_start, sets, set_words, n_codes, base);
+  const cuda::Forest model = forest_of("forest", given);
   const cuda::Columns columns = columns_of("forest", model, codes, missing);
-  const int64_t rows = device_array(out, {"forest", "out"}).rows;
-  auto* margins = on_device<float>(out, {"forest", "out"}, -1, true);
+  if (rows < 0) Where{"forest", "rows"}.refuse("must not be negative");
+  const Where where{"forest", "out"};
+  void* margins = model.doubles ? static_cast<void*>(on_device<double>(out, where, rows * model.outputs, true))
+                                : on_device<float>(out, where, rows * model.outputs, true);
   auto* flag = on_device<int32_t>(bad, {"forest", "bad"}, 1, true);
   const py::gil_scoped_release release;
   cuda::forest(model, columns, rows, margins, flag, stream_of(stream));
 }
 
-void leaves(const py::object& nodes, const py::object& tree_start, const py::object& sets, int64_t set_words,
-            const py::object& n_codes, float base, const py::object& codes, const py::object& missing, int64_t rows,
+void leaves(const py::tuple& given, const py::object& codes, const py::object& missing, int64_t rows,
             const py::object& out, const py::object& bad, uintptr_t stream) {
-  const cuda::Forest model = forest_of("leaves", nodes, tree_start, sets, set_words, n_codes, base);
+  const cuda::Forest model = forest_of("leaves", given);
   const cuda::Columns columns = columns_of("leaves", model, codes, missing);
   if (rows < 0) Where{"leaves", "rows"}.refuse("must not be negative");
   auto* found = on_device<int32_t>(out, {"leaves", "out"}, rows * model.trees, true);

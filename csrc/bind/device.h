@@ -47,6 +47,10 @@ constexpr const char* type_name<float>() {
   return "<f4";
 }
 template <>
+constexpr const char* type_name<double>() {
+  return "<f8";
+}
+template <>
 constexpr const char* type_name<uint8_t>() {
   return "|u1";
 }

@@ -16,12 +16,13 @@ using ForestPtr = std::shared_ptr<cpu::Forest>;
 
 ForestPtr make_forest(const py::array& pred_column, const py::array& pred_code, const py::array& pred_set,
                       const py::array& pred_missing, const py::array& sets, const py::array& tree_start,
-                      const py::array& node_pred, const py::array& node_left, const py::array& node_right,
-                      const py::array& node_value, const py::array& n_codes, double base) {
+                      const py::array& tree_output, const py::array& node_pred, const py::array& node_left,
+                      const py::array& node_right, const py::array& node_value, const py::array& n_codes,
+                      int32_t n_outputs) {
   // The GIL stays: what is checked here must not be overwritten before it is copied.
   return std::make_shared<cpu::Forest>(
-      cpu::prepare(forest_spec(pred_column, pred_code, pred_set, pred_missing, sets, tree_start, node_pred, node_left,
-                               node_right, node_value, n_codes, base)));
+      cpu::prepare(forest_spec(pred_column, pred_code, pred_set, pred_missing, sets, tree_start, tree_output, node_pred,
+                               node_left, node_right, node_value, n_codes, n_outputs)));
 }
 
 std::string at(size_t column) { return "column " + std::to_string(column) + ": "; }
@@ -48,10 +49,20 @@ std::vector<cpu::CodedColumn> coded(const cpu::Forest& forest, const py::list& c
   return columns;
 }
 
+// The margins that leaf values are added to, and how many rows they are.
+std::pair<cpu::Margins, int64_t> margins_of(const cpu::Forest& forest, const py::object& out, const char* op) {
+  const Where where{op, "out"};
+  py::array array = as_array(out, where);
+  if ((forest.doubles ? !is<double>(array) : !is<float>(array)) || array.ndim() != 2 ||
+      array.shape(1) != forest.outputs || !(array.flags() & py::array::c_style) || !array.writeable())
+    where.refuse(std::string("must be a writeable C-contiguous ") + (forest.doubles ? "float64" : "float32") +
+                 " array of shape (rows, " + std::to_string(forest.outputs) + ")");
+  return {array.mutable_data(), array.shape(0)};
+}
+
 void forest(const ForestPtr& handle, const py::list& codes, const py::list& missing, const py::object& out,
             int threads) {
-  float* margins = output<float>(out, {"forest", "out"});
-  const int64_t rows = py::len(out);
+  const auto [margins, rows] = margins_of(*handle, out, "forest");
   const auto columns = coded(*handle, codes, missing, rows, "forest");
   threads_of(threads, {"forest", "threads"});
   try {
@@ -118,8 +129,7 @@ cpu::RawColumn raw_column(const cpu::Forest& forest, const py::handle& object, s
 
 void score(const ForestPtr& handle, const py::list& columns, const py::object& out, const py::object& counts,
            int threads) {
-  float* margins = output<float>(out, {"score", "out"});
-  const int64_t rows = py::len(out);
+  const auto [margins, rows] = margins_of(*handle, out, "score");
   check_count(columns.size(), *handle, {"score", "columns"});
   threads_of(threads, {"score", "threads"});
   Tables tables;
@@ -147,8 +157,8 @@ void register_forest(py::module_& module) {
   using py::arg;
   py::class_<cpu::Forest, ForestPtr>(module, "Forest")
       .def(py::init(&make_forest), arg("pred_column"), arg("pred_code"), arg("pred_set"), arg("pred_missing"),
-           arg("sets"), arg("tree_start"), arg("node_pred"), arg("node_left"), arg("node_right"), arg("node_value"),
-           arg("n_codes"), arg("base"));
+           arg("sets"), arg("tree_start"), arg("tree_output"), arg("node_pred"), arg("node_left"), arg("node_right"),
+           arg("node_value"), arg("n_codes"), arg("n_outputs"));
   const auto handle = arg("handle").none(false);  // None would arrive as a null pointer
   module.def("forest", &forest, handle, arg("codes"), arg("missing"), arg("out"), arg("threads"));
   module.def("leaves", &leaves, handle, arg("codes"), arg("missing"), arg("out"), arg("threads"));

@@ -130,16 +130,17 @@ const Kernels& kernels() {
   }
 }
 
-Scratch::Scratch(int64_t columns, int64_t planes) {
+Scratch::Scratch(int64_t columns, int64_t planes, int64_t outputs) {
   const int64_t codes_bytes = columns * kBlockRows * 2, missing_bytes = columns * kBlockWords * 8;
-  const int64_t plane_bytes = planes * kBlockWords * 8, row_bytes = kBlockRows * 8;
-  const int64_t total = codes_bytes + missing_bytes + plane_bytes + 2 * row_bytes + 5 * 64;
+  const int64_t plane_bytes = (planes + kMuxSlots) * kBlockWords * 8, row_bytes = kBlockRows * 8,
+                sum_bytes = outputs * row_bytes;
+  const int64_t total = codes_bytes + missing_bytes + plane_bytes + sum_bytes + row_bytes + 5 * 64;
   memory_ = std::make_unique<char[]>(total);  // zeroed: unused rows hold code 0
   char* at = memory_.get();
   base_ = reinterpret_cast<uint8_t*>(aligned(at, codes_bytes));
   missing_ = reinterpret_cast<uint64_t*>(aligned(at, missing_bytes));
   planes_ = reinterpret_cast<uint64_t*>(aligned(at, plane_bytes));
-  margins_ = reinterpret_cast<float*>(aligned(at, row_bytes));
+  sums_ = aligned(at, sum_bytes);
   gathered_ = aligned(at, row_bytes);
 }
 

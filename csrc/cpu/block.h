@@ -53,9 +53,13 @@ struct Kernels {
   void (*bin)(const EdgeTable& table, const void* values, int64_t rows, void* codes);
   // Bit i set where value i is NaN (float types).
   void (*nan)(Type type, const void* values, int64_t rows, uint64_t* missing);
-  // Margins of kBlockRows rows. `planes` has room for `forest.planes.size()` planes of kBlockWords words, 64-byte
-  // aligned.
-  void (*margins)(const Forest& forest, const BlockColumn* columns, uint64_t* planes, float* out);
+  // Adds each tree's leaf values to the margins of `rows` rows, out[row * outputs + output]. `planes` has room for
+  // `forest.planes.size()` planes of kBlockWords words and kMuxSlots more, `sums` for kBlockRows of each output; both
+  // 64-byte aligned.
+  void (*margins)(const Forest& forest, const BlockColumn* columns, uint64_t* planes, float* sums, int64_t rows,
+                  float* out);
+  void (*exact_margins)(const Forest& forest, const BlockColumn* columns, uint64_t* planes, double* sums, int64_t rows,
+                        double* out);
 };
 
 // The kernels of the instruction set in use.
@@ -67,12 +71,15 @@ const Kernels& kernels_avx512();
 // Memory of one thread, aligned for the widest loads.
 class Scratch {
  public:
-  Scratch(int64_t columns, int64_t planes);
+  Scratch(int64_t columns, int64_t planes, int64_t outputs);
 
   uint8_t* codes(int64_t column) { return base_ + column * kBlockRows * 2; }
   uint64_t* missing(int64_t column) { return missing_ + column * kBlockWords; }
   uint64_t* planes() { return planes_; }
-  float* margins() { return margins_; }
+  template <typename Sum>
+  Sum* sums() {
+    return reinterpret_cast<Sum*>(sums_);
+  }
   char* gathered() { return gathered_; }
 
  private:
@@ -80,7 +87,7 @@ class Scratch {
   uint8_t* base_;
   uint64_t* missing_;
   uint64_t* planes_;
-  float* margins_;
+  char* sums_;
   char* gathered_;
 };
 

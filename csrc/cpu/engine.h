@@ -74,20 +74,50 @@ inline void decide(const uint64_t* planes, const int32_t* ids, typename V::Reg* 
   }
 }
 
-// One tree of depth Depth for all rows of the block: bit[0] is the decision at the root, the leaf index's highest bit.
-template <typename V, int Depth>
-void sliced(const Forest& forest, const Tree& tree, const uint64_t* planes, float* sums) {
-  for (int64_t at = 0; at < kBlockRows; at += V::rows) {
-    typename V::Reg bit[Depth + 1];
-    decide<V, 0, Depth>(planes + at / 64, forest.plane_ids.data() + tree.plane_ids, bit);
-    V::template add_leaves<Depth>(bit, forest.leaves.data() + tree.leaves, forest.leaf_bytes.data() + 4 * tree.leaves,
-                                  sums + at);
+// Adds the values of a tree's leaf table to the sums of V::rows rows from `at` on; bit[0] is the leaf number's highest.
+template <typename V, int Bits, typename Sum>
+void add_leaves(const Forest& forest, const Tree& tree, const typename V::Reg* bit, int64_t at, Sum* sums) {
+  constexpr int64_t size = int64_t{1} << Bits > kFewestLeaves ? int64_t{1} << Bits : kFewestLeaves;
+  for (int64_t j = 0; j < forest.width; ++j) {
+    const int64_t table = tree.leaves + j * size;
+    Sum* target = sums + (tree.output + j) * kBlockRows + at;
+    if constexpr (std::is_same_v<Sum, float>)
+      V::template add_leaves<Bits>(bit, forest.floats.tables.data() + table, forest.floats.bytes.data() + 4 * table,
+                                   target);
+    else
+      V::template add_leaves<Bits>(bit, forest.exact.tables.data() + table, target);
   }
 }
 
-template <typename V>
-void walk(const Forest& forest, const Tree& tree, const BlockColumn* columns, float* sums) {
+template <typename V, int Bits, typename Sum>
+void complete(const Forest& forest, const Tree& tree, const uint64_t* planes, Sum* sums) {
+  for (int64_t at = 0; at < kBlockRows; at += V::rows) {
+    typename V::Reg bit[Bits];
+    decide<V, 0, Bits>(planes + at / 64, forest.plane_ids.data() + tree.first, bit);
+    add_leaves<V, Bits>(forest, tree, bit, at, sums);
+  }
+}
+
+template <typename V, int Bits, typename Sum>
+void network(const Forest& forest, const Tree& tree, uint64_t* planes, Sum* sums) {
+  using Reg = typename V::Reg;
+  Reg* slot = reinterpret_cast<Reg*>(planes + static_cast<int64_t>(forest.planes.size()) * kBlockWords);
+  slot[0] = V::none();
+  slot[1] = V::all();
+  const Mux* muxes = forest.muxes.data() + tree.first;
+  for (int64_t at = 0; at < kBlockRows; at += V::rows) {
+    for (int64_t i = 0; i < tree.count; ++i) {
+      const Mux& mux = muxes[i];
+      slot[mux.to] = V::mux(V::load(planes + mux.plane * kBlockWords + at / 64), slot[mux.one], slot[mux.zero]);
+    }
+    add_leaves<V, Bits>(forest, tree, slot + kResultSlot, at, sums);
+  }
+}
+
+template <typename V, typename Sum>
+void walk(const Forest& forest, const Tree& tree, const BlockColumn* columns, Sum* sums) {
   const ops::Node* nodes = forest.nodes.data() + tree.root;
+  const Sum* values = forest.values<Sum>().nodes.data() + tree.root * forest.width;
   for (int64_t row = 0; row < kBlockRows; ++row) {
     const int32_t leaf = ops::leaf_one(
         nodes, forest.sets.data(), forest.set_words,
@@ -96,31 +126,47 @@ void walk(const Forest& forest, const Tree& tree, const BlockColumn* columns, fl
                                        : static_cast<const uint8_t*>(columns[c].codes.data)[row];
         },
         [&](int32_t c) { return ((columns[c].missing[row >> 6] >> (row & 63)) & 1) != 0; });
-    sums[V::position(row)] += nodes[leaf].value;
+    for (int64_t j = 0; j < forest.width; ++j)
+      sums[(tree.output + j) * kBlockRows + V::template position<Sum>(row)] += values[leaf * forest.width + j];
   }
 }
 
-template <typename V>
-void margins(const Forest& forest, const BlockColumn* columns, uint64_t* planes, float* out) {
-  fill_planes<V>(forest, columns, planes);
-  alignas(64) float sums[kBlockRows];
-  for (float& sum : sums) sum = forest.base;
-  for (const Tree& tree : forest.trees) switch (tree.depth) {
-      case -1:
-        walk<V>(forest, tree, columns, sums);
-        break;
-      case 0:
-        for (float& sum : sums) sum += forest.leaves[tree.leaves];
-        break;
-#define MLCORE_DEPTH(d)                       \
-  case d:                                     \
-    sliced<V, d>(forest, tree, planes, sums); \
+template <typename V, int Bits, typename Sum>
+void add_numbered(const Forest& forest, const Tree& tree, uint64_t* planes, Sum* sums) {
+  tree.shape == Shape::complete ? complete<V, Bits>(forest, tree, planes, sums)
+                                : network<V, Bits>(forest, tree, planes, sums);
+}
+
+template <typename V, typename Sum>
+void add_tree(const Forest& forest, const Tree& tree, const BlockColumn* columns, uint64_t* planes, Sum* sums) {
+  if (tree.shape == Shape::walk) return walk<V>(forest, tree, columns, sums);
+  switch (tree.bits) {
+    case 0:
+      for (int64_t j = 0; j < forest.width; ++j)
+        for (int64_t row = 0; row < kBlockRows; ++row)
+          sums[(tree.output + j) * kBlockRows + row] += forest.values<Sum>().tables[tree.leaves + j * kFewestLeaves];
+      break;
+#define MLCORE_BITS(b)                              \
+  case b:                                           \
+    add_numbered<V, b>(forest, tree, planes, sums); \
     break;
-        MLCORE_DEPTH(1)
-        MLCORE_DEPTH(2) MLCORE_DEPTH(3) MLCORE_DEPTH(4) MLCORE_DEPTH(5) MLCORE_DEPTH(6) MLCORE_DEPTH(7) MLCORE_DEPTH(8)
-#undef MLCORE_DEPTH
-    }
-  for (int64_t row = 0; row < kBlockRows; ++row) out[row] = sums[V::position(row)];
+      MLCORE_BITS(1)
+      MLCORE_BITS(2) MLCORE_BITS(3) MLCORE_BITS(4) MLCORE_BITS(5) MLCORE_BITS(6) MLCORE_BITS(7) MLCORE_BITS(8)
+#undef MLCORE_BITS
+  }
+}
+
+// `sums` has room for kBlockRows of each output, in the order in which V adds to them.
+template <typename V, typename Sum>
+void margins(const Forest& forest, const BlockColumn* columns, uint64_t* planes, Sum* sums, int64_t rows, Sum* out) {
+  fill_planes<V>(forest, columns, planes);
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t k = 0; k < forest.outputs; ++k)
+      sums[k * kBlockRows + V::template position<Sum>(row)] = out[row * forest.outputs + k];
+  for (const Tree& tree : forest.trees) add_tree<V>(forest, tree, columns, planes, sums);
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t k = 0; k < forest.outputs; ++k)
+      out[row * forest.outputs + k] = sums[k * kBlockRows + V::template position<Sum>(row)];
 }
 
 template <typename T, typename Code>
@@ -240,7 +286,7 @@ void nan(Type type, const void* values, int64_t rows, uint64_t* missing) {
 
 template <typename V>
 constexpr Kernels kernels_over() {
-  return {bin<V>, nan<V>, margins<V>};
+  return {bin<V>, nan<V>, margins<V, float>, margins<V, double>};
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // The forest on AVX2: 256 rows a register. Built with -mavx2 -mbmi2 -mpopcnt; called only where the machine has them.
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "cpu/engine.h"
 
 namespace mlcore::cpu {
@@ -40,6 +42,12 @@ inline __m256i leaf_byte(const uint8_t* table, __m256i low_index, const __m256i*
   }
 }
 
+// Four doubles; the masked form, whose source is stated, where the plain one leaves it undefined.
+inline __m256d gathered(const double* leaves, __m128i index) {
+  const __m256d all = _mm256_castsi256_pd(_mm256_set1_epi64x(-1));
+  return _mm256_mask_i32gather_pd(_mm256_setzero_pd(), leaves, index, all, 8);
+}
+
 inline void add(float* sums, __m256i values) {
   _mm256_store_ps(sums, _mm256_add_ps(_mm256_load_ps(sums), _mm256_castsi256_ps(values)));
 }
@@ -74,8 +82,13 @@ struct Avx2 {
     return _mm256_or_si256(_mm256_and_si256(choose, one), _mm256_andnot_si256(choose, zero));
   }
 
+  static Reg none() { return _mm256_setzero_si256(); }
+  static Reg all() { return _mm256_set1_epi64x(-1); }
+
   // Where add_leaves keeps a row's sum: unpacking bytes to floats interleaves the halves of each 32 rows.
+  template <typename Sum>
   static int64_t position(int64_t row) {
+    if constexpr (std::is_same_v<Sum, double>) return row;
     const int64_t in = row & 31;
     return (row & ~int64_t{31}) + ((in & 12) << 1) + ((in & 16) >> 2) + (in & 3);
   }
@@ -138,13 +151,12 @@ struct Avx2 {
     }
   }
 
-  template <int Depth>
+  template <int Bits>
   static void add_leaves(const Reg* bit, const float*, const uint8_t* table, float* sums) {
-    constexpr int low_bits = Depth < 4 ? Depth : 4, high_bits = Depth - low_bits;
+    constexpr int low_bits = Bits < 4 ? Bits : 4, high_bits = Bits - low_bits;
     constexpr int width = 16 << high_bits;
-    alignas(32) uint32_t words[Depth][8];
-    for (int level = 0; level < Depth; ++level)
-      _mm256_store_si256(reinterpret_cast<__m256i*>(words[level]), bit[level]);
+    alignas(32) uint32_t words[Bits][8];
+    for (int b = 0; b < Bits; ++b) _mm256_store_si256(reinterpret_cast<__m256i*>(words[b]), bit[b]);
     for (int g = 0; g < 8; ++g) {
       __m256i high[high_bits + 1];
       for (int i = 0; i < high_bits; ++i) high[i] = spread(&words[i][g]);
@@ -163,6 +175,28 @@ struct Avx2 {
       add(sums + 32 * g + 8, _mm256_unpackhi_epi16(low01, low23));
       add(sums + 32 * g + 16, _mm256_unpacklo_epi16(high01, high23));
       add(sums + 32 * g + 24, _mm256_unpackhi_epi16(high01, high23));
+    }
+  }
+
+  template <int Bits>
+  static void add_leaves(const Reg* bit, const double* leaves, double* sums) {
+    alignas(32) uint32_t words[Bits][8];
+    for (int b = 0; b < Bits; ++b) _mm256_store_si256(reinterpret_cast<__m256i*>(words[b]), bit[b]);
+    for (int g = 0; g < 8; ++g) {
+      __m256i index = _mm256_setzero_si256();
+      for (int b = 0; b < Bits; ++b) {
+        const __m256i weight = _mm256_set1_epi8(static_cast<char>(1 << (Bits - 1 - b)));
+        index = _mm256_or_si256(index, _mm256_and_si256(spread(&words[b][g]), weight));
+      }
+      alignas(32) uint8_t numbers[32];
+      _mm256_store_si256(reinterpret_cast<__m256i*>(numbers), index);
+      for (int i = 0; i < 32; i += 4) {
+        int32_t four;
+        std::memcpy(&four, numbers + i, 4);
+        const __m128i lanes = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(four));
+        double* at = sums + 32 * g + i;
+        _mm256_store_pd(at, _mm256_add_pd(_mm256_load_pd(at), gathered(leaves, lanes)));
+      }
     }
   }
 

@@ -38,6 +38,18 @@ inline __m512 leaf_values(const float* leaves, __m512i index, const __mmask16* h
   }
 }
 
+// The same of 8 rows: 16 doubles, then of 2^High times as many.
+template <int High>
+inline __m512d leaf_values(const double* leaves, __m512i index, const __mmask8* high) {
+  if constexpr (High == 0) {
+    return _mm512_permutex2var_pd(_mm512_loadu_pd(leaves), index, _mm512_loadu_pd(leaves + 8));
+  } else {
+    const __m512d zero = leaf_values<High - 1>(leaves, index, high + 1);
+    const __m512d one = leaf_values<High - 1>(leaves + (8 << High), index, high + 1);
+    return _mm512_mask_blend_pd(*high, zero, one);
+  }
+}
+
 struct Avx512 {
   using Reg = __m512i;
   static constexpr int64_t rows = 512;
@@ -46,7 +58,12 @@ struct Avx512 {
 
   static Reg load(const uint64_t* plane) { return _mm512_load_si512(plane); }
   static Reg mux(Reg choose, Reg one, Reg zero) { return _mm512_ternarylogic_epi64(choose, one, zero, 0xca); }
-  static int64_t position(int64_t row) { return row; }
+  static Reg none() { return _mm512_setzero_si512(); }
+  static Reg all() { return _mm512_set1_epi64(-1); }
+  template <typename Sum>
+  static int64_t position(int64_t row) {
+    return row;
+  }
 
   static void thresholds(const uint8_t* codes, const Plane* plane, int64_t count, uint64_t* out) {
     __m512i code[kBlockWords];
@@ -88,29 +105,57 @@ struct Avx512 {
     }
   }
 
-  // Two permutes look up 32 leaves; trees of more choose among them by the index's higher bits.
-  template <int Depth>
+  // Two permutes look up 32 floats, or 16 doubles; longer tables choose among them by the number's higher bits.
+  template <int Bits>
   static void add_leaves(const Reg* bit, const float* leaves, const uint8_t*, float* sums) {
-    constexpr int low_bits = Depth < 5 ? Depth : 5, high_bits = Depth - low_bits;
-    alignas(64) uint64_t words[Depth][kBlockWords];
-    for (int level = 0; level < Depth; ++level) _mm512_store_si512(words[level], bit[level]);
+    constexpr int low_bits = Bits < 5 ? Bits : 5, high_bits = Bits - low_bits;
+    alignas(64) uint64_t words[Bits][kBlockWords];
+    store<Bits>(bit, words);
     for (int64_t w = 0; w < kBlockWords; ++w) {
-      __m512i index = _mm512_setzero_si512();
-      for (int i = 0; i < low_bits; ++i)
-        index = _mm512_mask_add_epi8(index, words[high_bits + i][w], index,
-                                     _mm512_set1_epi8(static_cast<char>(1 << (low_bits - 1 - i))));
-      alignas(64) uint8_t bytes[64];
-      _mm512_store_si512(bytes, index);
+      alignas(64) uint8_t index[64];
+      low_index<low_bits>(words + high_bits, w, index);
       for (int k = 0; k < 4; ++k) {
         __mmask16 high[high_bits + 1];
         for (int i = 0; i < high_bits; ++i) high[i] = static_cast<__mmask16>(words[i][w] >> (16 * k));
-        const __m512i sixteen = _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes + 16 * k)));
+        const __m512i sixteen = _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(index + 16 * k)));
         float* at = sums + 64 * w + 16 * k;
-        const __m512 value = Depth <= 4 ? _mm512_permutexvar_ps(sixteen, _mm512_loadu_ps(leaves))
-                                        : leaf_values<high_bits>(leaves, sixteen, high);
+        const __m512 value = Bits <= 4 ? _mm512_permutexvar_ps(sixteen, _mm512_loadu_ps(leaves))
+                                       : leaf_values<high_bits>(leaves, sixteen, high);
         _mm512_store_ps(at, _mm512_add_ps(_mm512_load_ps(at), value));
       }
     }
+  }
+
+  template <int Bits>
+  static void add_leaves(const Reg* bit, const double* leaves, double* sums) {
+    constexpr int low_bits = Bits < 4 ? Bits : 4, high_bits = Bits - low_bits;
+    alignas(64) uint64_t words[Bits][kBlockWords];
+    store<Bits>(bit, words);
+    for (int64_t w = 0; w < kBlockWords; ++w) {
+      alignas(64) uint8_t index[64];
+      low_index<low_bits>(words + high_bits, w, index);
+      for (int k = 0; k < 8; ++k) {
+        __mmask8 high[high_bits + 1];
+        for (int i = 0; i < high_bits; ++i) high[i] = static_cast<__mmask8>(words[i][w] >> (8 * k));
+        const __m512i eight = _mm512_cvtepu8_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(index + 8 * k)));
+        double* at = sums + 64 * w + 8 * k;
+        _mm512_store_pd(at, _mm512_add_pd(_mm512_load_pd(at), leaf_values<high_bits>(leaves, eight, high)));
+      }
+    }
+  }
+
+  template <int Bits>
+  static void store(const Reg* bit, uint64_t (*words)[kBlockWords]) {
+    for (int b = 0; b < Bits; ++b) _mm512_store_si512(words[b], bit[b]);
+  }
+
+  // The lower bits of 64 rows' leaf numbers, a byte each.
+  template <int Bits>
+  static void low_index(const uint64_t (*words)[kBlockWords], int64_t w, uint8_t* bytes) {
+    __m512i index = _mm512_setzero_si512();
+    for (int i = 0; i < Bits; ++i)
+      index = _mm512_mask_add_epi8(index, words[i][w], index, _mm512_set1_epi8(static_cast<char>(1 << (Bits - 1 - i))));
+    _mm512_store_si512(bytes, index);
   }
 
   static uint64_t nan_bits(const float* x) {

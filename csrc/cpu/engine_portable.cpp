@@ -12,7 +12,12 @@ struct Portable {
 
   static Reg load(const uint64_t* plane) { return *plane; }
   static Reg mux(Reg choose, Reg one, Reg zero) { return zero ^ ((zero ^ one) & choose); }
-  static int64_t position(int64_t row) { return row; }
+  static Reg none() { return 0; }
+  static Reg all() { return ~uint64_t{0}; }
+  template <typename Sum>
+  static int64_t position(int64_t row) {
+    return row;
+  }
 
   static uint64_t nan_bits(const float* x) {
     return static_cast<uint64_t>(x[0] != x[0]) | static_cast<uint64_t>(x[1] != x[1]) << 1;
@@ -40,11 +45,21 @@ struct Portable {
     }
   }
 
-  template <int Depth>
+  template <int Bits>
   static void add_leaves(const Reg* bit, const float* leaves, const uint8_t*, float* sums) {
+    add<Bits>(bit, leaves, sums);
+  }
+  template <int Bits>
+  static void add_leaves(const Reg* bit, const double* leaves, double* sums) {
+    add<Bits>(bit, leaves, sums);
+  }
+
+ private:
+  template <int Bits, typename Sum>
+  static void add(const Reg* bit, const Sum* leaves, Sum* sums) {
     for (int64_t i = 0; i < 64; ++i) {
       uint64_t leaf = 0;
-      for (int level = 0; level < Depth; ++level) leaf = 2 * leaf + ((bit[level] >> i) & 1);
+      for (int b = 0; b < Bits; ++b) leaf = 2 * leaf + ((bit[b] >> i) & 1);
       sums[i] += leaves[leaf];
     }
   }

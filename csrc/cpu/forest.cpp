@@ -1,11 +1,12 @@
 #include "cpu/forest.h"
 
 #include <algorithm>
-#include <cstring>
-#include <numeric>
+#include <array>
+#include <bit>
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <utility>
 
 namespace mlcore::cpu {
 
@@ -44,18 +45,27 @@ void check_tree(const ForestSpec& s, int64_t tree, std::vector<uint8_t>& seen) {
   }
 }
 
-int32_t depth_of(const ForestSpec& s, int64_t first) {
+// What decides a tree's shape: its depth and its leaves, of nodes that the root reaches.
+struct Extent {
+  int32_t depth = 0;
+  int64_t leaves = 0;
+};
+
+Extent extent_of(const ForestSpec& s, int64_t first) {
   std::vector<std::pair<int32_t, int32_t>> open{{0, 0}};
-  int32_t deepest = 0;
+  Extent found;
   while (!open.empty()) {
     const auto [node, depth] = open.back();
     open.pop_back();
-    deepest = std::max(deepest, depth);
-    if (s.node_pred[first + node] < 0) continue;
+    found.depth = std::max(found.depth, depth);
+    if (s.node_pred[first + node] < 0) {
+      ++found.leaves;
+      continue;
+    }
     open.emplace_back(s.node_left[first + node], depth + 1);
     open.emplace_back(s.node_right[first + node], depth + 1);
   }
-  return deepest;
+  return found;
 }
 
 // Orders the predicates in use by column, thresholds before sets, and numbers their planes.
@@ -79,78 +89,192 @@ std::vector<int32_t> number_planes(const ForestSpec& s, const std::vector<uint8_
   return plane_of;
 }
 
-// Fills the complete tree below heap slot `slot`; a leaf above the last level is repeated under itself.
-void complete(const ForestSpec& s, const std::vector<int32_t>& plane_of, int64_t first, int32_t node, int64_t slot,
-              int32_t level, const Tree& tree, Forest& f) {
-  if (level == tree.depth) {
-    f.leaves[tree.leaves + slot - ((int64_t{1} << tree.depth) - 1)] = s.node_value[first + node];
-    return;
-  }
-  const int32_t predicate = s.node_pred[first + node];
-  const bool leaf = predicate < 0;
-  f.plane_ids[tree.plane_ids + slot] = leaf ? 0 : plane_of[predicate];
-  complete(s, plane_of, first, leaf ? node : s.node_left[first + node], 2 * slot + 1, level + 1, tree, f);
-  complete(s, plane_of, first, leaf ? node : s.node_right[first + node], 2 * slot + 2, level + 1, tree, f);
+void check_outputs(const ForestSpec& s) {
+  if (s.outputs < 1) refuse("n_outputs must be at least 1");
+  if (s.width != 1 && s.width != s.outputs)
+    refuse("node_value must have 1 or n_outputs columns, not " + std::to_string(s.width));
+  for (int64_t t = 0; t < s.trees; ++t)
+    if (s.tree_output[t] < 0 || s.tree_output[t] + s.width > s.outputs)
+      refuse("tree " + std::to_string(t) + ": output out of range");
 }
 
-void add_leaf_bytes(const Tree& tree, Forest& f) {
-  const int64_t width = std::max<int64_t>(16, int64_t{1} << tree.depth);
-  for (int64_t i = 0; i < width; ++i) {
-    uint32_t bits;
-    std::memcpy(&bits, &f.leaves[tree.leaves + i], 4);
-    for (int b = 0; b < 4; ++b) f.leaf_bytes[4 * tree.leaves + b * width + i] = static_cast<uint8_t>(bits >> (8 * b));
+// Lays out the trees of one forest.
+class Layout {
+ public:
+  Layout(const ForestSpec& spec, Forest& forest, std::vector<int32_t> planes)
+      : s_(spec), f_(forest), plane_of_(std::move(planes)) {}
+
+  void add(int64_t tree, Shape shape, const Extent& extent) {
+    first_ = s_.tree_start[tree];
+    Tree made{shape, 0, s_.tree_output[tree], 0, 0, 0, first_};
+    if (shape != Shape::walk) {
+      while ((int64_t{1} << made.bits) < extent.leaves) ++made.bits;
+      if (shape == Shape::complete) made.bits = static_cast<uint8_t>(extent.depth);
+      made.leaves = static_cast<int64_t>(s_.doubles ? f_.exact.tables.size() : f_.floats.tables.size());
+      leaf_nodes_.assign(size_t{1} << made.bits, 0);
+      if (shape == Shape::complete) {
+        made.first = static_cast<int64_t>(f_.plane_ids.size());
+        f_.plane_ids.resize(f_.plane_ids.size() + leaf_nodes_.size() - 1);
+        complete(made, 0, 0, 0);
+      } else {
+        made.first = static_cast<int64_t>(f_.muxes.size());
+        network(s_.tree_start[tree + 1] - first_, made.bits);
+        made.count = static_cast<int64_t>(f_.muxes.size()) - made.first;
+      }
+      s_.doubles ? add_table(f_.exact) : add_table(f_.floats);
+    }
+    f_.trees.push_back(made);
   }
-}
+
+ private:
+  using Slots = std::array<uint8_t, kMostBits>;  // where each bit of the leaf number lies, the highest first
+
+  // Fills the complete tree below heap slot `slot`; a leaf above the last level is repeated under itself.
+  void complete(const Tree& tree, int32_t node, int64_t slot, int level) {
+    const int64_t inner = (int64_t{1} << tree.bits) - 1;
+    if (level == tree.bits) {
+      leaf_nodes_[static_cast<size_t>(slot - inner)] = node;
+      return;
+    }
+    const int32_t predicate = s_.node_pred[first_ + node];
+    const bool leaf = predicate < 0;
+    f_.plane_ids[static_cast<size_t>(tree.first + slot)] = leaf ? 0 : plane_of_[static_cast<size_t>(predicate)];
+    complete(tree, leaf ? node : s_.node_left[first_ + node], 2 * slot + 1, level + 1);
+    complete(tree, leaf ? node : s_.node_right[first_ + node], 2 * slot + 2, level + 1);
+  }
+
+  void network(int64_t size, int bits) {
+    leaves_below_.resize(std::max(leaves_below_.size(), static_cast<size_t>(size)));
+    numbers_.resize(leaves_below_.size());
+    free_.clear();
+    for (int slot = kMuxSlots - 1; slot >= kResultSlot + kMostBits; --slot) free_.push_back(static_cast<uint8_t>(slot));
+    weigh(0);
+    int32_t number = 0;
+    number_leaves(0, number);
+    select(0, bits, true);
+  }
+
+  int32_t weigh(int32_t node) {
+    const bool leaf = s_.node_pred[first_ + node] < 0;
+    const int32_t count = leaf ? 1 : weigh(s_.node_left[first_ + node]) + weigh(s_.node_right[first_ + node]);
+    return leaves_below_[static_cast<size_t>(node)] = count;
+  }
+
+  void number_leaves(int32_t node, int32_t& next) {
+    if (s_.node_pred[first_ + node] < 0) {
+      leaf_nodes_[static_cast<size_t>(next)] = node;
+      numbers_[static_cast<size_t>(node)] = next++;
+      return;
+    }
+    number_leaves(s_.node_left[first_ + node], next);
+    number_leaves(s_.node_right[first_ + node], next);
+  }
+
+  // Lists the muxes that give the bits of the leaf reached below `node`. Bits that all those leaves share need none.
+  Slots select(int32_t node, int bits, bool root) {
+    Slots found{};
+    if (s_.node_pred[first_ + node] < 0) {
+      const int32_t number = numbers_[static_cast<size_t>(node)];
+      for (int b = 0; b < bits; ++b) found[static_cast<size_t>(b)] = (number >> (bits - 1 - b)) & 1;
+      return found;
+    }
+    const int32_t left = s_.node_left[first_ + node], right = s_.node_right[first_ + node];
+    // The side with more leaves first: its results alone wait in slots while the other is worked on.
+    const bool left_first = leaves_below_[static_cast<size_t>(left)] >= leaves_below_[static_cast<size_t>(right)];
+    Slots zero, one;
+    if (left_first) zero = select(left, bits, false);
+    one = select(right, bits, false);
+    if (!left_first) zero = select(left, bits, false);
+    for (size_t b = 0; b < static_cast<size_t>(bits); ++b) {
+      found[b] = zero[b];
+      if (zero[b] == one[b]) continue;
+      for (const uint8_t slot : {zero[b], one[b]})
+        if (slot >= kResultSlot) free_.push_back(slot);
+      found[b] = root ? static_cast<uint8_t>(kResultSlot + b) : free_.back();
+      if (!root) free_.pop_back();
+      f_.muxes.push_back({plane_of_[static_cast<size_t>(s_.node_pred[first_ + node])], one[b], zero[b], found[b]});
+    }
+    return found;
+  }
+
+  template <typename Sum>
+  void add_table(LeafValues<Sum>& values) {
+    const size_t size = std::max<size_t>(kFewestLeaves, leaf_nodes_.size());
+    for (int64_t output = 0; output < s_.width; ++output) {
+      const size_t from = values.tables.size();
+      values.tables.resize(from + size);
+      for (size_t i = 0; i < leaf_nodes_.size(); ++i)
+        values.tables[from + i] = static_cast<const Sum*>(s_.node_value)[(first_ + leaf_nodes_[i]) * s_.width + output];
+      if constexpr (std::is_same_v<Sum, float>) {
+        values.bytes.resize(4 * values.tables.size());
+        for (size_t i = 0; i < size; ++i)
+          for (size_t b = 0; b < 4; ++b)
+            values.bytes[4 * from + b * size + i] =
+                static_cast<uint8_t>(std::bit_cast<uint32_t>(values.tables[from + i]) >> (8 * b));
+      }
+    }
+  }
+
+  const ForestSpec& s_;
+  Forest& f_;
+  std::vector<int32_t> plane_of_;
+  int64_t first_ = 0;                  // of the tree at hand
+  std::vector<int32_t> leaf_nodes_;    // by leaf number
+  std::vector<int32_t> leaves_below_;  // by node, of the tree at hand
+  std::vector<int32_t> numbers_;       // of leaves, by node
+  std::vector<uint8_t> free_;
+};
 
 void add_nodes(const ForestSpec& s, Forest& f) {
-  f.nodes.resize(s.nodes);
+  f.nodes.resize(static_cast<size_t>(s.nodes));
   for (int64_t i = 0; i < s.nodes; ++i) {
     const int32_t p = s.node_pred[i];
-    if (p < 0)
-      f.nodes[i] = {-1, 0, -1, 0, 0, s.node_value[i], 0};
-    else
-      f.nodes[i] = {s.pred_column[p], s.pred_code[p],  s.pred_set[p],    s.node_left[i],
-                    s.node_right[i],  s.node_value[i], s.pred_missing[p]};
+    f.nodes[static_cast<size_t>(i)] =
+        p < 0 ? ops::Node{-1, 0, -1, 0, 0, 0} : ops::Node{s.pred_column[p], s.pred_code[p],  s.pred_set[p],
+                                                          s.node_left[i],   s.node_right[i], s.pred_missing[p]};
   }
+  const int64_t values = s.nodes * s.width;
+  if (s.doubles)
+    f.exact.nodes.assign(static_cast<const double*>(s.node_value), static_cast<const double*>(s.node_value) + values);
+  else
+    f.floats.nodes.assign(static_cast<const float*>(s.node_value), static_cast<const float*>(s.node_value) + values);
+}
+
+// A complete tree's muxes run in registers, a network's through the cache: so a network must save half of them.
+Shape shape_of(const Extent& extent) {
+  if (extent.depth <= kMostBits && (int64_t{1} << extent.depth) <= 4 * extent.leaves) return Shape::complete;
+  return extent.leaves <= (int64_t{1} << kMostBits) ? Shape::network : Shape::walk;
 }
 
 }  // namespace
 
 Forest prepare(const ForestSpec& s) {
   check_predicates(s);
+  check_outputs(s);
   if (s.tree_start[0] != 0 || s.tree_start[s.trees] != s.nodes) refuse("tree_start does not cover the nodes");
-  std::vector<uint8_t> seen, used(s.predicates, 0);
-  std::vector<int32_t> depths(s.trees);
+  std::vector<uint8_t> seen, used(static_cast<size_t>(s.predicates), 0);
+  std::vector<Extent> extents(static_cast<size_t>(s.trees));
   for (int64_t t = 0; t < s.trees; ++t) {
     const int64_t first = s.tree_start[t];
     if (first < 0 || s.tree_start[t + 1] <= first || s.tree_start[t + 1] > s.nodes)
       refuse("tree_start does not ascend");
     check_tree(s, t, seen);
-    depths[t] = depth_of(s, first);
-    if (depths[t] <= kMaxSlicedDepth)
+    const Extent& extent = extents[static_cast<size_t>(t)] = extent_of(s, first);
+    if (shape_of(extent) != Shape::walk)
       for (int64_t i = first; i < s.tree_start[t + 1]; ++i)
-        if (s.node_pred[i] >= 0) used[s.node_pred[i]] = 1;
+        if (s.node_pred[i] >= 0) used[static_cast<size_t>(s.node_pred[i])] = 1;
   }
   Forest f;
-  f.base = s.base;
+  f.doubles = s.doubles;
+  f.outputs = s.outputs;
+  f.width = s.width;
   f.set_words = s.set_words;
   f.n_codes.assign(s.n_codes, s.n_codes + s.columns);
   f.sets.assign(s.set_bits, s.set_bits + s.sets * s.set_words);
-  const auto plane_of = number_planes(s, used, f);
+  Layout layout(s, f, number_planes(s, used, f));
   add_nodes(s, f);
-  for (int64_t t = 0; t < s.trees; ++t) {
-    const int64_t first = s.tree_start[t];
-    Tree tree{-1, 0, 0, first};
-    if (depths[t] <= kMaxSlicedDepth) {
-      tree = {depths[t], static_cast<int64_t>(f.plane_ids.size()), static_cast<int64_t>(f.leaves.size()), first};
-      f.plane_ids.resize(f.plane_ids.size() + (size_t{1} << tree.depth) - 1);
-      f.leaves.resize(f.leaves.size() + std::max<size_t>(16, size_t{1} << tree.depth));
-      f.leaf_bytes.resize(4 * f.leaves.size());
-      complete(s, plane_of, first, 0, 0, 0, tree, f);
-      add_leaf_bytes(tree, f);
-    }
-    f.trees.push_back(tree);
-  }
+  for (int64_t t = 0; t < s.trees; ++t)
+    layout.add(t, shape_of(extents[static_cast<size_t>(t)]), extents[static_cast<size_t>(t)]);
   return f;
 }
 

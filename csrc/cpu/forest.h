@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "ops/forest.h"
@@ -14,13 +15,15 @@ struct ForestSpec {
   const uint8_t* pred_missing;
   const uint64_t* set_bits;
   const int64_t* tree_start;
-  const int32_t *node_pred, *node_left, *node_right;
-  const float* node_value;
+  const int32_t *tree_output, *node_pred, *node_left, *node_right;
+  const void* node_value;  // `width` numbers a node
+  bool doubles;            // the numbers are double, and margins are summed so
+  int64_t width;
   const int32_t* n_codes;
-  float base;
+  int32_t outputs;
 };
 
-// A predicate that some bit-sliced tree asks; its plane has one bit a row, set where the row goes right.
+// A predicate that some tree asks through its plane, which has one bit a row, set where the row goes right.
 struct Plane {
   int32_t code;  // threshold, or the number of the set
   bool missing;
@@ -32,31 +35,66 @@ struct PlaneGroup {
   int64_t first, thresholds, sets;
 };
 
-constexpr int kMaxSlicedDepth = 8;
+// One step of a tree's network: slot `to` becomes, row by row, slot `one` where the plane is set, else slot `zero`.
+struct Mux {
+  int32_t plane;
+  uint8_t one, zero, to;
+};
 
-// Trees of depth <= kMaxSlicedDepth are completed (a leaf above the last level is repeated below itself) and run as a
-// mux network over planes; deeper ones walk nodes.
+// How a tree finds its leaf's number, left to right.
+enum class Shape : uint8_t {
+  complete,  // to depth kMostBits, leaves above the last level repeated below themselves; muxes are known in advance
+  network,   // up to 2^kMostBits leaves at any depth; its muxes are listed
+  walk       // node by node, row by row
+};
+
+constexpr int kMostBits = 8;       // of a leaf's number
+constexpr int kMuxSlots = 256;     // of a network; the first two hold no row and every row
+constexpr int kResultSlot = 2;     // the leaf number's highest bit; the lower ones follow
+constexpr int kFewestLeaves = 16;  // a leaf table is at least as long as one shuffle reads
+
 struct Tree {
-  int32_t depth;      // -1: walk
-  int64_t plane_ids;  // offset of 2^depth - 1 plane numbers, in heap order
-  int64_t leaves;     // offset of max(16, 2^depth) leaf values, left to right
-  int64_t root;       // offset of the tree's nodes
+  Shape shape;
+  uint8_t bits;    // of a leaf's number; 0: one leaf
+  int32_t output;  // the first output that leaf values are added to
+  int64_t first;   // complete: offset of 2^bits - 1 plane numbers in heap order; network: of its muxes
+  int64_t count;   // muxes
+  int64_t leaves;  // offset of a table of max(kFewestLeaves, 2^bits) values for each of `width` outputs
+  int64_t root;    // offset of the tree's nodes
+};
+
+// Leaf values in the type that margins are summed in.
+template <typename Sum>
+struct LeafValues {
+  std::vector<Sum> tables;     // by leaf number, of trees that have one
+  std::vector<Sum> nodes;      // by node, `width` each
+  std::vector<uint8_t> bytes;  // the tables' float values as four byte planes each, for shuffles
 };
 
 struct Forest {
-  float base;
-  int64_t set_words;
+  bool doubles;
+  int32_t outputs;
+  int64_t width, set_words;
   std::vector<int32_t> n_codes;
   std::vector<Plane> planes;
   std::vector<PlaneGroup> groups;
   std::vector<Tree> trees;
   std::vector<int32_t> plane_ids;
-  std::vector<float> leaves;
-  std::vector<uint8_t> leaf_bytes;  // the same leaves as four byte planes a tree, for shuffles
+  std::vector<Mux> muxes;
   std::vector<ops::Node> nodes;
   std::vector<uint64_t> sets;
+  LeafValues<float> floats;
+  LeafValues<double> exact;
 
   bool wide(int64_t column) const { return n_codes[column] > 256; }
+
+  template <typename Sum>
+  const LeafValues<Sum>& values() const {
+    if constexpr (std::is_same_v<Sum, float>)
+      return floats;
+    else
+      return exact;
+  }
 };
 
 // Checks every index and lays the forest out. Throws std::invalid_argument, naming tree and node.

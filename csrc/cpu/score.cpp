@@ -36,7 +36,8 @@ void for_blocks(int64_t n, int threads, Work work) {
 // Scratch and counts of one worker.
 struct Worker {
   Worker(const Forest& forest, const std::vector<RawColumn>& raw)
-      : scratch(static_cast<int64_t>(forest.n_codes.size()), static_cast<int64_t>(forest.planes.size())),
+      : scratch(static_cast<int64_t>(forest.n_codes.size()), static_cast<int64_t>(forest.planes.size()),
+                forest.outputs),
         columns(forest.n_codes.size()),
         counts(raw.size()) {
     for (size_t c = 0; c < columns.size(); ++c) {
@@ -58,10 +59,15 @@ std::vector<std::unique_ptr<Worker>> make_workers(const Forest& forest, const st
   return workers;
 }
 
-void finish_block(const Forest& forest, Worker& worker, int64_t first, int64_t rows, float* out) {
-  float* sums = rows == kBlockRows ? out + first : worker.scratch.margins();
-  kernels().margins(forest, worker.columns.data(), worker.scratch.planes(), sums);
-  if (rows < kBlockRows) std::memcpy(out + first, sums, static_cast<size_t>(rows) * sizeof(float));
+void finish_block(const Forest& forest, Worker& worker, int64_t first, int64_t rows, Margins out) {
+  Scratch& scratch = worker.scratch;
+  const int64_t at = first * forest.outputs;
+  if (forest.doubles)
+    kernels().exact_margins(forest, worker.columns.data(), scratch.planes(), scratch.sums<double>(), rows,
+                            static_cast<double*>(out) + at);
+  else
+    kernels().margins(forest, worker.columns.data(), scratch.planes(), scratch.sums<float>(), rows,
+                      static_cast<float*>(out) + at);
 }
 
 // Takes a block's codes and missing words out of whole columns; rows past the end get code 0.
@@ -126,7 +132,7 @@ void code_block(const RawColumn& raw, bool wide, int64_t column, int64_t first, 
 
 }  // namespace
 
-void forest(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t n, float* out, int threads) {
+void forest(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t n, Margins out, int threads) {
   const auto workers = make_workers(forest, {}, workers_for(n, threads));
   for_blocks(n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
     load_codes(forest, columns, first, rows, *workers[static_cast<size_t>(w)]);
@@ -153,7 +159,7 @@ void leaves(const Forest& forest, const std::vector<CodedColumn>& columns, int64
   });
 }
 
-void score(const Forest& forest, const std::vector<RawColumn>& columns, int64_t n, float* out, int threads) {
+void score(const Forest& forest, const std::vector<RawColumn>& columns, int64_t n, Margins out, int threads) {
   const auto workers = make_workers(forest, columns, workers_for(n, threads));
   for_blocks(n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
     Worker& worker = *workers[static_cast<size_t>(w)];

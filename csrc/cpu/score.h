@@ -29,11 +29,15 @@ int64_t bin(const ColumnView& view, const EdgeTable& edges, void* codes, uint64_
 int64_t encode(const ColumnView& view, const uint16_t* table, int64_t table_size, bool wide, void* codes,
                uint64_t* missing);
 
-// out[row] = margin. Throws std::out_of_range for a code at or above its column's n_codes.
-void forest(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t n, float* out, int threads);
+// Where margins lie: n rows of the forest's outputs, float or double as its leaf values are. Leaf values are added to
+// what stands there, in tree order.
+using Margins = void*;
+
+// Throws std::out_of_range for a code at or above its column's n_codes.
+void forest(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t n, Margins out, int threads);
 // out[row * trees + tree] = the leaf's node, counted from the tree's root.
 void leaves(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t n, int32_t* out, int threads);
 // Codes, counts and margins of raw columns in one pass, block by block.
-void score(const Forest& forest, const std::vector<RawColumn>& columns, int64_t n, float* out, int threads);
+void score(const Forest& forest, const std::vector<RawColumn>& columns, int64_t n, Margins out, int threads);
 
 }  // namespace mlcore::cpu

@@ -1,5 +1,5 @@
-// A thread a row walks every tree, in order; margins are added in float32 in tree order, as on the host. Neighbouring
-// threads read neighbouring codes, and nodes near the root are shared by all and stay in cache.
+// A thread a row walks every tree, in order; leaf values are added to its margins in tree order, as on the host.
+// Neighbouring threads read neighbouring codes, and nodes near the root are shared by all and stay in cache.
 #include <cmath>
 
 #include "cuda/forest.h"
@@ -39,18 +39,22 @@ struct Row {
   }
 };
 
-__global__ void sum_rows(Forest forest, Columns columns, int64_t n, float* out, int32_t* bad) {
+template <typename Sum>
+__global__ void sum_rows(Forest forest, Columns columns, int64_t n, Sum* out, int32_t* bad) {
   const int64_t at = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (at >= n) return;
   const Row row{forest, columns, at};
+  Sum* sums = out + at * forest.outputs;
   if (!row.holds()) {
     *bad = 1;
-    out[at] = NAN;
+    for (int32_t k = 0; k < forest.outputs; ++k) sums[k] = NAN;
     return;
   }
-  float sum = forest.base;
-  for (int64_t t = 0; t < forest.trees; ++t) sum += forest.nodes[forest.tree_start[t] + row.leaf(t)].value;
-  out[at] = sum;
+  for (int64_t t = 0; t < forest.trees; ++t) {
+    const int64_t leaf = forest.tree_start[t] + row.leaf(t);
+    const Sum* values = static_cast<const Sum*>(forest.values) + leaf * forest.width;
+    for (int32_t j = 0; j < forest.width; ++j) sums[forest.tree_output[t] + j] += values[j];
+  }
 }
 
 __global__ void leaf_rows(Forest forest, Columns columns, int64_t n, int32_t* out, int32_t* bad) {
@@ -64,9 +68,12 @@ __global__ void leaf_rows(Forest forest, Columns columns, int64_t n, int32_t* ou
 
 }  // namespace
 
-void forest(const Forest& forest, const Columns& columns, int64_t n, float* out, int32_t* bad, cudaStream_t stream) {
+void forest(const Forest& forest, const Columns& columns, int64_t n, void* out, int32_t* bad, cudaStream_t stream) {
   if (n == 0) return;
-  launch("forest", sum_rows, n, stream, forest, columns, n, out, bad);
+  if (forest.doubles)
+    launch("forest", sum_rows<double>, n, stream, forest, columns, n, static_cast<double*>(out), bad);
+  else
+    launch("forest", sum_rows<float>, n, stream, forest, columns, n, static_cast<float*>(out), bad);
 }
 
 void leaves(const Forest& forest, const Columns& columns, int64_t n, int32_t* out, int32_t* bad, cudaStream_t stream) {

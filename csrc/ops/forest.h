@@ -6,13 +6,12 @@
 
 namespace mlcore::ops {
 
-// A node asks about one column's code. A leaf has column -1 and carries its value; children count from the tree's root.
+// A node asks about one column's code. A leaf has column -1; children count from the tree's root.
 struct Node {
   int32_t column;
   int32_t code;  // threshold: right when the row's code is >= this
   int32_t set;   // -1 for a threshold, else the number of the set whose members go right
   int32_t left, right;
-  float value;
   uint32_t missing_right;
 };
 

@@ -25,7 +25,7 @@ def make(*leaves: float) -> Bundle:
         source="test",
         objective="reg:squarederror",
         link="identity",
-        base_margin=0.0,
+        base_margin=(0.0,),
         feature_names=("x",),
         named=True,
         stored_categories=(None,),
@@ -35,10 +35,13 @@ def make(*leaves: float) -> Bundle:
         default_left=np.zeros(n, np.uint8),
         left=np.zeros(n, np.int32),
         right=np.zeros(n, np.int32),
-        value=np.array(leaves, np.float32),
-        category_set=np.full(n, -1, np.int32),
-        set_start=np.zeros(1, np.int64),
-        set_values=np.zeros(0, np.int32),
+        value=np.array(leaves, np.float32)[:, None],
+        tree_output=np.zeros(n, np.int32),
+        leaf_id=np.zeros(n, np.int32),
+        cover=np.zeros(0),
+        interval_set=np.full(n, -1, np.int32),
+        bound_start=np.zeros(1, np.int64),
+        bounds=np.zeros(0, np.float32),
     )
     return Bundle(
         model,
@@ -69,7 +72,7 @@ def inside(project: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leaf(bundle: Bundle) -> float:
-    return float(bundle.model.value[0])
+    return float(bundle.model.value[0, 0])
 
 
 @pytest.mark.parametrize(("ref", "expected"), [("m@champion", 2.0), ("m:champion", 2.0), ("m:1", 1.0), ("m:2", 2.0)])

@@ -97,11 +97,11 @@ def test_forest_arrays_are_checked_on_the_host(module: ModuleType) -> None:
     i4, u1 = np.int32, np.uint8
     stump: list[Any] = [
         np.array([0], i4), np.array([1], i4), np.array([-1], i4), np.array([0], u1), np.zeros((0, 1), np.uint64),
-        np.array([0, 3]), np.array([0, -1, -1], i4), np.array([1, 0, 0], i4), np.array([2, 0, 0], i4),
-        np.array([0, 1, 2], np.float32), np.array([2], i4), 0.5,
+        np.array([0, 3]), np.array([0], i4), np.array([0, -1, -1], i4), np.array([1, 0, 0], i4),
+        np.array([2, 0, 0], i4), np.array([[0], [1], [2]], np.float32), np.array([2], i4), 1,
     ]  # fmt: skip
-    assert len(module.nodes(*stump)) == 3 * 28
-    stump[7] = np.array([3, 0, 0], i4)
+    assert len(module.nodes(*stump)) == 3 * 24
+    stump[8] = np.array([3, 0, 0], i4)
     with pytest.raises(ValueError, match="tree 0, node 0: child out of range"):
         module.nodes(*stump)
 

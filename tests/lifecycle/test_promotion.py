@@ -29,7 +29,7 @@ def make(leaf: float) -> Bundle:
         source="test",
         objective="reg:squarederror",
         link="identity",
-        base_margin=0.0,
+        base_margin=(0.0,),
         feature_names=("x",),
         named=True,
         stored_categories=(None,),
@@ -39,10 +39,13 @@ def make(leaf: float) -> Bundle:
         default_left=np.zeros(1, np.uint8),
         left=np.zeros(1, np.int32),
         right=np.zeros(1, np.int32),
-        value=np.array([leaf], np.float32),
-        category_set=np.array([-1], np.int32),
-        set_start=np.zeros(1, np.int64),
-        set_values=np.zeros(0, np.int32),
+        value=np.array([[leaf]], np.float32),
+        tree_output=np.zeros(1, np.int32),
+        leaf_id=np.zeros(1, np.int32),
+        cover=np.zeros(0),
+        interval_set=np.full(1, -1, np.int32),
+        bound_start=np.zeros(1, np.int64),
+        bounds=np.zeros(0, np.float32),
     )
     schema = Schema((Field("x", "double"),))
     return Bundle(model, Transforms((Feature("x", "x", ()),)), schema, provenance={"created": "now"})
@@ -72,7 +75,7 @@ def submit(registry: Registry, leaf: float, metrics: dict[str, float] = GOOD, *,
 
 
 def served(registry: Registry) -> float:
-    return float(bundles.load("m@champion", registry=registry).model.value[0])
+    return float(bundles.load("m@champion", registry=registry).model.value[0, 0])
 
 
 def test_a_candidate_that_meets_its_gates_becomes_champion(registry: Registry) -> None:

@@ -165,8 +165,8 @@ FOREST = ForestArrays(
     pred_column=np.array([0, 1], I4), pred_code=np.array([5, 0], I4), pred_set=np.array([-1, 0], I4),
     pred_missing=np.array([0, 1], np.uint8), sets=np.ones((1, 5), np.uint64), tree_start=np.array([0, 7, 8], np.int64),
     node_pred=np.array([0, 1, 0, -1, -1, -1, -1, -1], I4), node_left=np.array([1, 3, 5, 0, 0, 0, 0, 0], I4),
-    node_right=np.array([2, 4, 6, 0, 0, 0, 0, 0], I4), node_value=np.arange(8, dtype=F4),
-    n_codes=np.array([10, 300], I4), base=0.5,
+    node_right=np.array([2, 4, 6, 0, 0, 0, 0, 0], I4), node_value=np.arange(8, dtype=F4)[:, None],
+    tree_output=np.zeros(2, I4), n_codes=np.array([10, 300], I4), n_outputs=1,
 )  # fmt: skip
 
 
@@ -176,6 +176,7 @@ def _with(name: str, at: int, value: int) -> dict[str, np.ndarray]:
     return {name: changed}
 
 
+VALUES = "must be a C-contiguous float32 or float64 array of a row for each node"
 FORESTS: list[tuple[dict[str, Any], str]] = [
     (_with("pred_column", 1, 2), "predicate 1: column out of range"),
     (_with("pred_column", 0, -1), "predicate 0: column out of range"),
@@ -204,13 +205,22 @@ FORESTS: list[tuple[dict[str, Any], str]] = [
     (_with("tree_start", 1, 2**62), "tree_start does not ascend"),
     (_with("tree_start", 1, -(2**62)), "tree_start does not ascend"),
     ({"tree_start": FOREST.tree_start.astype(I4)}, "tree_start must have dtype int64"),
-    ({"node_value": np.zeros(8)}, "node_value must have dtype float32"),
-    ({"node_value": np.zeros(7, F4)}, "node_value must have length 8, not 7"),
+    ({"node_value": np.zeros((8, 1), I4)}, f"node_value {VALUES}"),
+    ({"node_value": np.zeros(8, F4)}, f"node_value {VALUES}"),
+    ({"node_value": np.zeros((7, 1), F4)}, f"node_value {VALUES}"),
+    ({"node_value": np.zeros((8, 4), F4)[:, ::2]}, f"node_value {VALUES}"),
+    ({"node_value": np.zeros((8, 2), F4)}, "node_value must have 1 or n_outputs columns, not 2"),
+    ({"n_outputs": 0}, "n_outputs must be at least 1"),
+    (_with("tree_output", 1, 1), "tree 1: output out of range"),
+    (_with("tree_output", 0, -1), "tree 0: output out of range"),
+    ({"tree_output": np.zeros(3, I4)}, "tree_output must have length 2, not 3"),
+    ({"node_value": np.zeros((8, 3), F4), "n_outputs": 3, "tree_output": np.array([0, 1], I4)},
+     "tree 1: output out of range"),
     ({"node_left": np.zeros(9, I4)}, "node_left must have length 8, not 9"),
     ({"pred_code": np.zeros(3, I4)}, "pred_code must have length 2, not 3"),
     ({"pred_missing": np.zeros(2, bool)}, "pred_missing must have dtype uint8"),
     ({"n_codes": np.array([10, 0, 300], I4)[::2]}, "n_codes must be contiguous"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("change", "text"), FORESTS, ids=[f"{'-'.join(c)}-{text}" for c, text in FORESTS])
@@ -249,17 +259,20 @@ CODED: list[tuple[dict[str, Any], str]] = [
 def test_coded_columns_that_do_not_fit_the_forest_are_refused(
     op: str, arguments: dict[str, Any], text: str, host: Backend
 ) -> None:
-    out = np.zeros(ROWS, F4) if op == "forest" else np.zeros((ROWS, 2), I4)
+    out = np.zeros((ROWS, 1), F4) if op == "forest" else np.zeros((ROWS, 2), I4)
     handle = ops.prepare(FOREST, backend=host)
     with pytest.raises(KernelArgumentError) as refused:
         getattr(ops, op)(handle, **arguments, out=out, backend=host)
     assert str(refused.value) == f"{op}: {text}"
 
 
+MARGINS = "must be a writeable C-contiguous float32 array of shape (rows, 1)"
 OUTPUTS: list[tuple[str, Any, str]] = [
-    ("forest", np.zeros(ROWS), "out must have dtype float32"),
-    ("forest", np.zeros((ROWS, 1), F4), "out must have one dimension"),
-    ("forest", _read_only(np.zeros(ROWS, F4)), "out must be writeable"),
+    ("forest", np.zeros((ROWS, 1)), f"out {MARGINS}"),
+    ("forest", np.zeros(ROWS, F4), f"out {MARGINS}"),
+    ("forest", np.zeros((ROWS, 2), F4), f"out {MARGINS}"),
+    ("forest", np.zeros((ROWS, 2), F4)[:, :1], f"out {MARGINS}"),
+    ("forest", _read_only(np.zeros((ROWS, 1), F4)), f"out {MARGINS}"),
     ("leaves", np.zeros((ROWS, 3), I4), "out must be a writeable C-contiguous int32 array of shape (rows, 2)"),
     ("leaves", np.zeros((2, ROWS), I4).T, "out must be a writeable C-contiguous int32 array of shape (rows, 2)"),
     ("leaves", _read_only(np.zeros((ROWS, 2), I4)), "out must be a writeable C-contiguous int32 array of shape (rows, 2)"),
@@ -312,14 +325,19 @@ SCORED: list[tuple[dict[str, Any], str]] = [
     ({"counts": [None, np.zeros(4, np.int64)]}, "column 1: counts must have length 3, not 4"),
     ({"counts": [None, np.zeros(3, F8)]}, "column 1: counts must have dtype int64"),
     ({"counts": [_read_only(np.zeros(11, np.int64)), None]}, "column 0: counts must be writeable"),
-    ({"out": np.zeros(ROWS)}, "out must have dtype float32"),
+    ({"out": np.zeros((ROWS, 1))}, f"out {MARGINS}"),
     ({"threads": 0}, "threads must be at least 1"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("change", "text"), SCORED, ids=[text for _, text in SCORED])
 def test_raw_columns_that_do_not_fit_the_forest_are_refused(change: dict[str, Any], text: str, host: Backend) -> None:
-    right: dict[str, Any] = {"columns": [NUMBERS, STRINGS], "out": np.zeros(ROWS, F4), "counts": None, "threads": 1}
+    right: dict[str, Any] = {
+        "columns": [NUMBERS, STRINGS],
+        "out": np.zeros((ROWS, 1), F4),
+        "counts": None,
+        "threads": 1,
+    }
     handle = ops.prepare(FOREST, backend=host)
     ops.score(handle, **right, backend=host)
     with pytest.raises(KernelArgumentError) as refused:
@@ -331,7 +349,7 @@ def test_a_refused_column_leaves_the_counts_as_they_were(host: Backend) -> None:
     counts = [np.zeros(11, np.int64), np.zeros(3, np.int64)]
     handle = ops.prepare(FOREST, backend=host)
     with pytest.raises(KernelArgumentError, match="outside the table"):
-        ops.score(handle, _raw(1, 0, np.full(ROWS, 2, I4)), np.zeros(ROWS, F4), counts, backend=host)
+        ops.score(handle, _raw(1, 0, np.full(ROWS, 2, I4)), np.zeros((ROWS, 1), F4), counts, backend=host)
     assert not counts[0].any()
     assert not counts[1].any()
 
@@ -361,11 +379,11 @@ def test_codes_written_over_the_edges_harm_nothing(edges: int, host: Backend) ->
 @pytest.mark.parametrize("call", [ops.forest, ops.leaves])
 def test_what_is_no_handle_is_refused(call: Callable[..., None], handle: Any, host: Backend) -> None:
     with pytest.raises(KernelArgumentError):
-        call(handle, **_coded(), out=np.zeros(ROWS, F4), backend=host)
+        call(handle, **_coded(), out=np.zeros((ROWS, 1), F4), backend=host)
 
 
 def test_a_handle_of_another_backend_is_refused(backends_here: dict[str, Backend]) -> None:
     for mine, other in (("cpu", "numba"), ("numba", "cpu")):
         handle = ops.prepare(FOREST, backend=backends_here[mine])
         with pytest.raises(KernelArgumentError):
-            ops.forest(handle, **_coded(), out=np.zeros(ROWS, F4), backend=backends_here[other])
+            ops.forest(handle, **_coded(), out=np.zeros((ROWS, 1), F4), backend=backends_here[other])

@@ -7,13 +7,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 import pytest
 
 from mlcore import ops
 from mlcore.backend import Backend
 from mlcore.testing import SAMPLES, expected, run, same
 from mlcore.testing.harness import Results
+from mlcore.testing.samples.arrays import Out
 
 THREADED = [(op, sample) for op in ("forest", "leaves", "score") for sample in ("several spans", "513 rows")]
 
@@ -24,14 +24,14 @@ def test_results_do_not_depend_on_threads(op: str, sample: str, threads: int, ho
     assert same(run(op, sample, host, threads=threads), expected(op, sample))
 
 
-def _forest(host: Backend) -> tuple[Any, list[Any], list[Any], int]:
+def _forest(host: Backend) -> tuple[Any, list[Any], list[Any], Out]:
     arrays, codes, missing, out = SAMPLES["forest"]["several spans"]()
-    return ops.prepare(arrays, backend=host), codes, missing, out.shape[0]
+    return ops.prepare(arrays, backend=host), codes, missing, out
 
 
-def _margins(host: Backend, prepared: tuple[Any, list[Any], list[Any], int], threads: int) -> Results:
-    handle, codes, missing, rows = prepared
-    out = np.empty(rows, np.float32)
+def _margins(host: Backend, prepared: tuple[Any, list[Any], list[Any], Out], threads: int) -> Results:
+    handle, codes, missing, first = prepared
+    out = first.start()
     ops.forest(handle, codes, missing, out, threads, backend=host)
     return None, out
 

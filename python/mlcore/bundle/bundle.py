@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from mlcore import models
 from mlcore.bundle import manifest, provenance
 from mlcore.data.schema import Schema
 from mlcore.errors import BundleError, MlcoreError, OutputError
-from mlcore.models import TreeEnsemble
 from mlcore.preprocessing.features import Transforms
 from mlcore.profile import Profile
 
@@ -38,7 +38,7 @@ class Bundle:
         source_model: the model in its library's own safe format (XGBoost UBJ).
     """
 
-    model: TreeEnsemble
+    model: models.Model
     transforms: Transforms
     schema: Schema
     profile: Profile | None = None
@@ -126,7 +126,7 @@ class Bundle:
                 raise BundleError(f"Bundle {place}: {name}: {error}") from error
 
         bundle = Bundle(
-            model=part("model.arrow", lambda data: TreeEnsemble.from_arrow(_table(data))),
+            model=part("model.arrow", lambda data: models.from_arrow(_table(data))),
             transforms=part("transforms.json", lambda data: Transforms.from_json(json.loads(data))),
             schema=part("schema.json", lambda data: Schema.from_json(json.loads(data))),
             profile=part("profile.arrow", lambda data: Profile.from_arrow(_table(data)))

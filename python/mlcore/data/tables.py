@@ -45,7 +45,7 @@ def column(batch: pa.RecordBatch, name: str) -> Column:
     array = batch.column(places[0])
     kind = kind_of_type(array.type, column=name)
     if kind == "dictionary":
-        return _dictionary(name, array)
+        return dictionary_column(name, array)
     return _numbers(name, _as_kind(name, array, kind), kind)
 
 
@@ -79,7 +79,8 @@ def _validity(array: pa.Array, buffer: pa.Buffer | None) -> tuple[Array | None, 
     return np.frombuffer(buffer, np.uint8), array.offset
 
 
-def _dictionary(name: str, array: pa.Array) -> Column:
+def dictionary_column(name: str, array: pa.Array) -> Column:
+    """Return values, encoded by a dictionary or about to be, as indices into it."""
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
     dictionary, indices = array.dictionary, array.indices
@@ -174,4 +175,4 @@ def _from_numpy(X: Array, names: Sequence[str] | None) -> pa.Table:
     return pa.table([pa.array(np.ascontiguousarray(X[:, i])) for i in range(X.shape[1])], names=list(names))
 
 
-__all__ = ["Column", "column", "is_text", "numpy_columns", "to_table"]
+__all__ = ["Column", "column", "dictionary_column", "is_text", "numpy_columns", "to_table"]

@@ -1,35 +1,55 @@
-"""Models in mlcore's neutral form, and the importers that bring them there."""
+"""Models in mlcore's neutral forms, and the importers that bring them there."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from mlcore.errors import ModelFormatError, UnsupportedModel
+import pyarrow as pa
+
+from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
 from mlcore.models import xgboost
 from mlcore.models.ensemble import Link, TreeEnsemble
+from mlcore.models.linear import LinearModel
 
-__all__ = ["Link", "TreeEnsemble", "read"]
+__all__ = ["LinearModel", "Link", "Model", "TreeEnsemble", "from_arrow", "read"]
+
+Model = TreeEnsemble | LinearModel
 
 
-def read(source: Any) -> TreeEnsemble:
-    """Return `source` as a TreeEnsemble: one already, an `xgboost.Booster`, bytes, or the path of a model file.
+def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
+    """Return `source` in neutral form: one already, an `xgboost.Booster`, bytes, or the path of a model file.
+
+    `iterations` takes the boosting rounds [first, end) alone, as XGBoost's `iteration_range` does.
 
     Raises:
         ModelFormatError: a file that cannot be read, is cut short, or is of another kind.
         UnsupportedModel: a kind of model or a feature of one that is not imported; named in the message.
+        UsageError: the model does not have these iterations.
     """
-    if isinstance(source, TreeEnsemble):
+    if isinstance(source, TreeEnsemble | LinearModel):
+        if iterations not in (None, (0, 0)):
+            raise UsageError("a model in neutral form no longer knows its iterations; choose them when it is read")
         return source
     if isinstance(source, bytes | bytearray):
-        return xgboost.parse(bytes(source))
+        return xgboost.parse(bytes(source), iterations=iterations)
     if isinstance(source, str | Path):
         try:
             data = Path(source).read_bytes()
         except OSError as error:
             raise ModelFormatError(f"model file {source}: {error.strerror}") from error
-        return xgboost.parse(data, where=f"model file {source}")
+        return xgboost.parse(data, where=f"model file {source}", iterations=iterations)
     if type(source).__module__.split(".")[0] == "xgboost" and hasattr(source, "save_raw"):
-        return xgboost.from_booster(source)
+        return xgboost.from_booster(source, iterations)
     kind = f"{type(source).__module__}.{type(source).__qualname__}"
     raise UnsupportedModel(f"models of type {kind} are not imported; an xgboost Booster, JSON or UBJ is")
+
+
+def from_arrow(table: pa.Table) -> Model:
+    """Return the model that its `to_arrow` wrote.
+
+    Raises:
+        ModelFormatError: the table holds none, is of an unknown format, or is malformed.
+    """
+    linear = b"mlcore.linear_model" in (table.schema.metadata or {})
+    return LinearModel.from_arrow(table) if linear else TreeEnsemble.from_arrow(table)

@@ -8,195 +8,289 @@ from __future__ import annotations
 import ctypes
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 
-from mlcore.errors import ModelFormatError, UnsupportedModel
+from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
 from mlcore.models import ubj
-from mlcore.models.ensemble import F4, I4, Link, TreeEnsemble
+from mlcore.models.ensemble import I4, Array, Categories, Link, TreeEnsemble, categories_as_bounds
+from mlcore.models.linear import LinearModel
+
+F4 = np.ndarray[tuple[int], np.dtype[np.float32]]
+Model = TreeEnsemble | LinearModel
 
 _LINKS: Final[dict[str, Link]] = {
+    "binary:hinge": "step",
     "binary:logistic": "sigmoid",
     "binary:logitraw": "identity",
+    "count:poisson": "exp",
+    "multi:softmax": "argmax",
+    "multi:softprob": "softmax",
+    "rank:map": "identity",
+    "rank:ndcg": "identity",
+    "rank:pairwise": "identity",
+    "reg:absoluteerror": "identity",
+    "reg:expectileerror": "rising",
+    "reg:gamma": "exp",
+    "reg:linear": "identity",
     "reg:logistic": "sigmoid",
+    "reg:pseudohubererror": "identity",
+    "reg:quantileerror": "identity",
     "reg:squarederror": "identity",
     "reg:squaredlogerror": "identity",
-    "reg:pseudohubererror": "identity",
-    "reg:absoluteerror": "identity",
-    "count:poisson": "exp",
-    "reg:gamma": "exp",
     "reg:tweedie": "exp",
+    "survival:aft": "exp",
+    "survival:cox": "exp",
 }
+Iterations = tuple[int, int]
 
 
-def parse(data: bytes, *, where: str = "XGBoost model") -> TreeEnsemble:
+def parse(data: bytes, *, where: str = "XGBoost model", iterations: Iterations | None = None) -> Model:
     """Return the model in `data`, XGBoost's JSON or UBJ.
+
+    Args:
+        data: the bytes of a model file.
+        where: what messages call it.
+        iterations: take the boosting rounds [first, end) alone, as `iteration_range` does; an end of 0 means all.
 
     Raises:
         ModelFormatError: the bytes are cut short, malformed, or not an XGBoost model.
         UnsupportedModel: a booster, objective or shape that is not imported; the message names it.
+        UsageError: the model does not have these iterations.
     """
     try:
         document = json.loads(data) if _looks_like_json(data) else ubj.loads(data)
         if not isinstance(document, dict) or "learner" not in document:
             raise ModelFormatError("it has no 'learner'")
-        return _learner(document["learner"])
-    except (ModelFormatError, UnsupportedModel) as error:
+        return _learner(document["learner"], tuple(document.get("version", ())), iterations)
+    except (ModelFormatError, UnsupportedModel, UsageError) as error:
         raise type(error)(f"{where}: {error}") from error
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError, RecursionError) as error:
         reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
         raise ModelFormatError(f"{where}: not a whole XGBoost JSON or UBJ model ({reason})") from error
 
 
-def from_booster(booster: Any) -> TreeEnsemble:
+def from_booster(booster: Any, iterations: Iterations | None = None) -> Model:
     """Return the model of an `xgboost.Booster`, through its UBJ form (exact float32)."""
-    return parse(bytes(booster.save_raw("ubj")), where="Booster")
+    return parse(bytes(booster.save_raw("ubj")), where="Booster", iterations=iterations)
 
 
 def _looks_like_json(data: bytes) -> bool:
     return data[:64].lstrip()[:1] == b"{" and data[:64].lstrip()[1:].lstrip()[:1] in (b'"', b"}")
 
 
-def _learner(learner: Mapping[str, Any]) -> TreeEnsemble:
+def _learner(learner: Mapping[str, Any], version: tuple[int, ...], iterations: Iterations | None) -> Model:
     booster = learner["gradient_booster"]
-    if booster["name"] != "gbtree":
-        raise UnsupportedModel(f"booster '{booster['name']}' is not imported; gbtree is")
+    if booster["name"] not in ("gbtree", "dart", "gblinear"):
+        raise UnsupportedModel(f"booster '{booster['name']}' is not imported; gbtree, dart and gblinear are")
     objective = learner["objective"]["name"]
     if objective not in _LINKS:
         raise UnsupportedModel(f"objective '{objective}' is not imported; these are: {', '.join(sorted(_LINKS))}")
+    link = _LINKS[objective]
+    if objective == "reg:quantileerror" and version >= (3, 4):
+        link = "sorted"
     parameters = learner["learner_model_param"]
-    for name, most in (("num_class", 1), ("num_target", 1)):
-        if int(parameters.get(name, "0")) > most:
-            raise UnsupportedModel(f"{name} = {parameters[name]}: models of more than one output are not imported")
     n_features = int(parameters["num_feature"])
     names = tuple(learner.get("feature_names") or ())
     if names and len(names) != n_features:
         raise ModelFormatError(f"{len(names)} feature names for {n_features} features")
-    model = booster["model"]
+    outputs = max(1, int(parameters.get("num_class", "0")), int(parameters.get("num_target", "1")))
+    common: dict[str, Any] = {
+        "source": "xgboost",
+        "objective": objective,
+        "link": link,
+        "base_margin": _base_margin(parameters["base_score"], link, outputs),
+        "feature_names": names or tuple(f"f{i}" for i in range(n_features)),
+        "named": bool(names),
+    }
+    if booster["name"] == "gblinear":
+        return _linear(booster["model"], common, n_features, outputs, iterations)
+    weights = booster["weight_drop"] if booster["name"] == "dart" else ()
+    model = (booster["gbtree"] if booster["name"] == "dart" else booster)["model"]
     _refuse_unknown(model)
     if len(model["trees"]) != int(model["gbtree_model_param"]["num_trees"]):
         raise ModelFormatError(f"{len(model['trees'])} trees, {model['gbtree_model_param']['num_trees']} announced")
+    trees = slice(*_tree_range(model, iterations))
     return TreeEnsemble(
-        source="xgboost",
-        objective=objective,
-        link=_LINKS[objective],
-        base_margin=_base_margin(parameters["base_score"], _LINKS[objective]),
-        feature_names=names or tuple(f"f{i}" for i in range(n_features)),
-        named=bool(names),
-        stored_categories=_stored_categories(model.get("cats"), n_features),
-        **_trees(model["trees"], n_features),
-    )
+        **common,
+        stored_categories=_stored_categories(model.get("cats"), n_features, version),
+        **_trees(model["trees"][trees], n_features, outputs),
+        tree_output=_integers(model["tree_info"])[trees],
+    ).weighted(_tree_weights(model, weights)[trees])
+
+
+def _linear(
+    model: Mapping[str, Any], common: dict[str, Any], n_features: int, outputs: int, iterations: Iterations | None
+) -> LinearModel:
+    """Weights of all features, a row each, then the bias. gblinear starts every output from the first one's base score."""
+    if iterations not in (None, (0, 0)):
+        raise UsageError("booster 'gblinear' has no iterations to choose from")
+    rows = np.asarray(model["weights"], np.float32).reshape(n_features + 1, outputs)
+    common["base_margin"] = common["base_margin"][:1] * outputs
+    return LinearModel(**common, stored_categories=(None,) * n_features, weights=rows[:-1], bias=rows[-1])
+
+
+def _tree_range(model: Mapping[str, Any], iterations: Iterations | None) -> tuple[int, int]:
+    """The trees of boosting rounds [first, end)."""
+    first, end = iterations or (0, 0)
+    if (first, end) == (0, 0):
+        return 0, len(model["trees"])
+    starts = model.get("iteration_indptr")
+    if starts is None:
+        raise UnsupportedModel(
+            "the file does not say which trees are of which iteration; save it with XGBoost 2 or newer"
+        )
+    rounds = len(starts) - 1
+    if not 0 <= first < (end or rounds) <= rounds:
+        raise UsageError(f"iterations [{first}, {end}) do not lie within the model's {rounds}")
+    return int(starts[first]), int(starts[end or rounds])
 
 
 _MODEL_KEYS: Final = {"cats", "gbtree_model_param", "iteration_indptr", "tree_info", "trees", "weight_drop"}
 
 
 def _refuse_unknown(model: Mapping[str, Any]) -> None:
-    """What a newer XGBoost adds to a model may change its numbers; since 3.4 dart is a gbtree whose trees have weights."""
-    if np.any(np.asarray(model.get("weight_drop", ()), np.float32) != 1):
-        raise UnsupportedModel(
-            "trees have weights ('weight_drop', booster dart), which are not imported; train without"
-        )
+    """What a newer XGBoost adds to a model may change its numbers."""
     unknown = sorted(set(model) - _MODEL_KEYS)
     if unknown:
         raise UnsupportedModel(f"the model holds '{unknown[0]}', which this version does not know; update mlcore")
 
 
-def _base_margin(text: str, link: Link) -> float:
-    """The base score through the inverse link, in XGBoost's own float32 steps and with the logarithm it calls."""
+def _tree_weights(model: Mapping[str, Any], outside: Any) -> F4:
+    """The weights of dart's trees: beside the trees' model up to XGBoost 3.3, in it since."""
+    found = model.get("weight_drop", ())
+    weights = np.asarray(found if len(found) else outside, np.float32)
+    if len(weights) not in (0, len(model["trees"])):
+        raise ModelFormatError(f"{len(weights)} tree weights for {len(model['trees'])} trees")
+    return weights if len(weights) else np.ones(len(model["trees"]), np.float32)
+
+
+def _base_margin(text: str, link: Link, outputs: int) -> tuple[float, ...]:
+    """The base scores through the inverse link, in XGBoost's own float32 steps and with the logarithm it calls."""
     parsed = json.loads(text)
     values = parsed if isinstance(parsed, list) else [parsed]
-    if len(values) != 1:
-        raise UnsupportedModel(f"base_score has {len(values)} values: models of more than one output are not imported")
-    score = np.float32(values[0])
-    if link == "identity":
+    if len(values) not in (1, outputs):
+        raise ModelFormatError(f"base_score has {len(values)} values for {outputs} outputs")
+    scores = [np.float32(value) for value in values] * (outputs if len(values) == 1 else 1)
+    if link == "rising":
+        return (float(scores[0]), *(_gap_margin(low, high) for low, high in pairwise(scores)))
+    return tuple(_margin_of(score, link) for score in scores)
+
+
+def _margin_of(score: np.float32, link: Link) -> float:
+    if link not in ("sigmoid", "exp"):
         return float(score)
-    odds = np.float32(1.0) / score - np.float32(1.0) if link == "sigmoid" else score
+    with np.errstate(divide="ignore"):
+        odds = np.float32(1.0) / score - np.float32(1.0) if link == "sigmoid" else score
     if not (odds > 0 and math.isfinite(odds)):
         raise ModelFormatError(f"base_score {score} is outside the range of the objective")
-    logarithm = _logf(float(odds))
-    return -logarithm if link == "sigmoid" else logarithm
+    logarithm = _libm("logf", odds)
+    return float(-logarithm if link == "sigmoid" else logarithm)
 
 
-def _logf(x: float) -> float:
-    """The C library's float32 logarithm, which XGBoost calls and which is not always the nearest float."""
+def _gap_margin(low: np.float32, high: np.float32) -> float:
+    """The softplus's inverse of how far an output lies above the one before."""
+    least = np.float32(1e-6)
+    gap = max(np.float32(high - low) - least, least)
+    return float(gap + _libm("logf", -_libm("expm1f", -gap)))
+
+
+def _libm(name: str, x: np.float32) -> np.float32:
+    """The C library's float32 function, which XGBoost calls and which does not always give the nearest float."""
+    nearest: dict[str, Callable[[float], float]] = {"logf": math.log, "expm1f": math.expm1}
     try:
-        function = ctypes.CDLL("libm.so.6").logf
+        function: Any = getattr(ctypes.CDLL("libm.so.6"), name)
     except OSError:  # another C library: the nearest float, at most one step off
-        return float(np.float32(math.log(x)))
+        return np.float32(nearest[name](float(x)))
     function.restype, function.argtypes = ctypes.c_float, [ctypes.c_float]
-    return float(function(x))
+    return np.float32(function(float(x)))
 
 
-def _stored_categories(cats: Mapping[str, Any] | None, n_features: int) -> tuple[tuple[str, ...] | None, ...]:
-    """Strings stored with categorical features (XGBoost 3.1 on); numbers stored instead are refused."""
+def _stored_categories(
+    cats: Mapping[str, Any] | None, n_features: int, version: tuple[int, ...]
+) -> tuple[Categories | None, ...]:
+    """What categorical features were trained on (stored since XGBoost 3.1): strings or whole numbers."""
     encodings: Sequence[Mapping[str, Any]] = cats["enc"] if cats else []
     if not encodings:
         return (None,) * n_features
     if len(encodings) != n_features:
         raise ModelFormatError(f"stored categories for {len(encodings)} features, the model has {n_features}")
-    return tuple(_strings(encoding, feature) for feature, encoding in enumerate(encodings))
+    return tuple(_categories_of(encoding, feature, version) for feature, encoding in enumerate(encodings))
 
 
-def _strings(encoding: Mapping[str, Any], feature: int) -> tuple[str, ...] | None:
-    if "offsets" not in encoding:
-        if len(encoding.get("values", ())) == 0:
-            return None
-        raise UnsupportedModel(
-            f"feature {feature} stores categories that are numbers; train on strings or on integer codes instead"
-        )
-    offsets = np.asarray(encoding["offsets"], np.int64)
-    if len(offsets) == 0:
+def _categories_of(encoding: Mapping[str, Any], feature: int, version: tuple[int, ...]) -> Categories | None:
+    if len(encoding.get("values", ())) == 0 and len(encoding.get("offsets", ())) == 0:
         return None
-    text = np.asarray(encoding["values"]).astype(np.int8).tobytes()
-    if offsets[0] != 0 or offsets[-1] != len(text) or np.any(np.diff(offsets) < 0):
-        raise ModelFormatError(f"feature {feature}: stored categories are malformed")
-    categories = tuple(text[low:high].decode() for low, high in pairwise(offsets))
+    categories: tuple[Any, ...]
+    if "offsets" in encoding:
+        offsets = np.asarray(encoding["offsets"], np.int64)
+        text = np.asarray(encoding["values"]).astype(np.int8).tobytes()
+        if offsets[0] != 0 or offsets[-1] != len(text) or np.any(np.diff(offsets) < 0):
+            raise ModelFormatError(f"feature {feature}: stored categories are malformed")
+        if not text.isascii() and version < (3, 4):
+            raise UnsupportedModel(
+                f"feature {feature} has categories that are not ASCII, which XGBoost before 3.4 cuts in mid-name when it "
+                "stores them; train again with 3.4 or newer, or on ASCII names"
+            )
+        categories = tuple(text[low:high].decode() for low, high in pairwise(offsets))
+    else:
+        numbers = np.asarray(encoding["values"])
+        if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+            raise UnsupportedModel(f"feature {feature} stores categories that are neither strings nor whole numbers")
+        categories = tuple(numbers.tolist())
     if len(set(categories)) != len(categories):
         raise ModelFormatError(f"feature {feature}: a stored category stands twice")
     return categories
 
 
-def _trees(trees: Sequence[Mapping[str, Any]], n_features: int) -> dict[str, Any]:
-    parts = [_tree(tree, index, n_features) for index, tree in enumerate(trees)]
-    set_sizes = np.concatenate([part["set_sizes"] for part in parts]) if parts else np.zeros(0, np.int64)
+def _trees(trees: Sequence[Mapping[str, Any]], n_features: int, outputs: int) -> dict[str, Any]:
+    parts = [_tree(tree, index, n_features, outputs) for index, tree in enumerate(trees)]
     n_sets = 0
     for part in parts:
-        part["category_set"][part["category_set"] >= 0] += n_sets
-        n_sets += len(part["set_sizes"])
+        part["interval_set"][part["interval_set"] >= 0] += n_sets
+        n_sets += len(part["categories"])
+    widths = {part["value"].shape[1] for part in parts} or {1}
+    if len(widths) != 1:
+        raise ModelFormatError("some trees have vector leaves and some have not")
+    bound_start, bounds = categories_as_bounds(
+        [members for part in parts for members in part["categories"]], np.float32
+    )
 
     def joined(name: str, dtype: type[np.generic]) -> Any:
-        return np.concatenate([part[name] for part in parts]) if parts else np.zeros(0, dtype)
+        return np.concatenate([np.zeros(0, dtype), *(part[name] for part in parts)])
 
+    sizes = [len(part["feature"]) for part in parts]
     return {
-        "tree_start": np.cumsum([0] + [len(part["feature"]) for part in parts], dtype=np.int64),
+        "tree_start": np.cumsum([0, *sizes], dtype=np.int64),
         "feature": joined("feature", np.int32),
         "threshold": joined("threshold", np.float32),
         "default_left": joined("default_left", np.uint8),
         "left": joined("left", np.int32),
         "right": joined("right", np.int32),
-        "value": joined("value", np.float32),
-        "category_set": joined("category_set", np.int32),
-        "set_start": np.concatenate([[0], np.cumsum(set_sizes)]).astype(np.int64),
-        "set_values": joined("set_values", np.int32),
+        "value": np.concatenate([np.zeros((0, widths.pop()), np.float32), *(part["value"] for part in parts)]),
+        "leaf_id": np.concatenate([np.zeros(0, np.int32), *(np.arange(size, dtype=np.int32) for size in sizes)]),
+        "cover": joined("cover", np.float64) if all("sum_hessian" in tree for tree in trees) else np.zeros(0),
+        "interval_set": joined("interval_set", np.int32),
+        "bound_start": bound_start,
+        "bounds": bounds,
     }
 
 
-def _tree(tree: Mapping[str, Any], index: int, n_features: int) -> dict[str, Any]:
+def _tree(tree: Mapping[str, Any], index: int, n_features: int, outputs: int) -> dict[str, Any]:
     parameters = tree["tree_param"]
-    if int(parameters.get("size_leaf_vector", "1")) > 1:
-        raise UnsupportedModel(f"tree {index} has vector leaves: models of more than one output are not imported")
     left, right = _integers(tree["left_children"]), _integers(tree["right_children"])
     condition = np.asarray(tree["split_conditions"], np.float32)
+    cover = np.asarray(tree["sum_hessian"] if "sum_hessian" in tree else np.zeros(len(left)), np.float32)
     split_type = _integers(tree["split_type"]) if "split_type" in tree else np.zeros_like(left)
-    arrays = (right, condition, split_type, tree["split_indices"], tree["default_left"])
+    arrays = (right, condition, split_type, tree["split_indices"], tree["default_left"], cover)
     if any(len(array) != len(left) for array in arrays) or len(left) != int(parameters["num_nodes"]):
         raise ModelFormatError(f"tree {index}: node arrays differ in length")
     leaf = left == -1
-    if np.any(leaf != (right == -1)):
+    width = max(1, int(parameters.get("size_leaf_vector", "1")))
+    if width == 1 and np.any(leaf != (right == -1)):
         raise ModelFormatError(f"tree {index}: a node has one child")
     if np.any((split_type != 0) & (split_type != 1)):
         raise UnsupportedModel(f"tree {index}: a split of unknown type")
@@ -209,13 +303,35 @@ def _tree(tree: Mapping[str, Any], index: int, n_features: int) -> dict[str, Any
         "default_left": _integers(tree["default_left"]).astype(np.uint8),
         "left": np.where(leaf, 0, left).astype(np.int32),
         "right": np.where(leaf, 0, right).astype(np.int32),
-        "value": _leaf_values(leaf, condition),
+        "value": _leaf_values(tree, index, leaf, right, condition, width, outputs),
+        "cover": cover.astype(np.float64),
         **_category_sets(tree, index, (split_type == 1) & ~leaf),
     }
 
 
-def _leaf_values(leaf: np.ndarray[Any, np.dtype[np.bool_]], condition: F4) -> F4:
-    return np.where(leaf, condition, np.float32(0)).astype(np.float32)
+def _leaf_values(
+    tree: Mapping[str, Any], index: int, leaf: np.ndarray[Any, np.dtype[np.bool_]], right: I4, condition: F4, width: int,
+    outputs: int,
+) -> Array:  # fmt: skip
+    """A leaf's number stands in its condition; its vector in a list of its own, whose place its right child says."""
+    if width == 1:
+        return np.where(leaf, condition, np.float32(0)).astype(np.float32)[:, None]
+    if width != outputs:
+        raise ModelFormatError(f"tree {index}: leaves hold {width} values for {outputs} outputs")
+    if "leaf_weights" not in tree:  # up to XGBoost 3.1 every node has a vector
+        vectors = np.asarray(tree["base_weights"], np.float32)
+        if len(vectors) != len(leaf) * width:
+            raise ModelFormatError(f"tree {index}: {len(vectors)} weights for {len(leaf)} nodes of {width} values")
+        return np.where(leaf[:, None], vectors.reshape(-1, width), np.float32(0))
+    vectors = np.asarray(tree["leaf_weights"], np.float32).reshape(-1, width)
+    if np.any(leaf & ((right < 0) | (right >= len(vectors)))):
+        raise ModelFormatError(f"tree {index}: a leaf's vector is not there")
+    values = np.zeros((len(leaf), width), np.float32)
+    values[leaf] = vectors[right[leaf]]
+    return values
+
+
+_CATEGORY_LIMIT: Final = 2**24  # a category at or above takes the left branch, whatever the set says
 
 
 def _category_sets(
@@ -230,9 +346,12 @@ def _category_sets(
         raise ModelFormatError(f"tree {index}: category sets do not match the categorical splits")
     if np.any(sizes < 0) or not np.array_equal(starts, np.cumsum(sizes) - sizes) or sizes.sum() != len(values):
         raise ModelFormatError(f"tree {index}: category sets are malformed")
-    category_set = np.full(len(categorical), -1, np.int32)
-    category_set[nodes] = np.arange(len(nodes), dtype=np.int32)
-    return {"category_set": category_set, "set_sizes": sizes, "set_values": values}
+    if np.any(values < 0):
+        raise ModelFormatError(f"tree {index}: a category is negative")
+    interval_set = np.full(len(categorical), -1, np.int32)
+    interval_set[nodes] = np.arange(len(nodes), dtype=np.int32)
+    sets = [values[start : start + size] for start, size in zip(starts, sizes, strict=True)]
+    return {"interval_set": interval_set, "categories": [members[members < _CATEGORY_LIMIT] for members in sets]}
 
 
 def _integers(values: Any) -> I4:

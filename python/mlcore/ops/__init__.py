@@ -105,7 +105,10 @@ def forest(
     handle: Any, codes: Sequence[Array], missing: Sequence[Array | None], out: Array, threads: int = 1,
     *, backend: Backend | None = None,
 ) -> None:  # fmt: skip
-    """Write margins, float32 (n), of rows given as one array of codes and of missing words (or None) a column."""
+    """Add each tree's leaf value to the margins of rows given as one array of codes and of missing words (or None) a column.
+
+    out: (n, K) in the type of the forest's values; what stands in it, a base margin most often, is added to in tree order.
+    """
     _call("forest", backend, handle, list(codes), list(missing), out, threads)
 
 
@@ -121,11 +124,11 @@ def score(
     handle: Any, columns: Columns, out: Array, counts: Sequence[Array | None] | None, threads: int = 1,
     *, backend: Backend | None = None,
 ) -> None:  # fmt: skip
-    """Write margins, float32 (n), of raw columns, and add what passes to `counts`: bin or encode, forest, tally in one.
+    """Add to the margins of raw columns, and what passes to `counts`: bin or encode, forest, tally in one.
 
-    columns: (values, validity, offset, aux) each; aux holds a numeric column's edges, or the uint16 code of each entry of a
-    dictionary column's dictionary. counts: None, or one array (or None) a column: int64 (codes + 1) of a numeric column,
-    int64 (entries + 1), by dictionary index, of a dictionary column; missing rows last.
+    out: as of `forest`. columns: (values, validity, offset, aux) each; aux holds a numeric column's edges, or the uint16
+    code of each entry of a dictionary column's dictionary. counts: None, or one array (or None) a column: int64 (codes + 1)
+    of a numeric column, int64 (entries + 1), by dictionary index, of a dictionary column; missing rows last.
     """
     _call("score", backend, handle, list(columns), out, None if counts is None else list(counts), threads)
 

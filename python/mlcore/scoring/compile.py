@@ -16,12 +16,19 @@ from mlcore.bundle import Bundle
 from mlcore.bundle import load as load_bundle
 from mlcore.data.types import type_named
 from mlcore.errors import BackendUnavailable, UnsupportedModel, UsageError
-from mlcore.models import TreeEnsemble
+from mlcore.models import Model
 from mlcore.preprocessing.features import Feature
 from mlcore.scoring.scorer import Scorer
 
 
-def compile(model: Any, *, backend: str = "auto", threads: int | None = None) -> Scorer:
+def compile(
+    model: Any,
+    *,
+    backend: str = "auto",
+    threads: int | None = None,
+    iteration_range: tuple[int, int] | None = None,
+    missing: float | None = None,
+) -> Scorer:
     """Return a Scorer that gives the same numbers as `model`, faster.
 
     Args:
@@ -30,6 +37,9 @@ def compile(model: Any, *, backend: str = "auto", threads: int | None = None) ->
             reference such as "churn@champion".
         backend: "auto", "cpu", "numba" or "cuda"; only "auto" falls back.
         threads: at most this many; by default what the machine, its cgroup and MLCORE_THREADS allow.
+        iteration_range: score with the boosting rounds [first, end) alone; by default with all of them, or, of a
+            scikit-learn wrapper that stopped early, with those up to its best.
+        missing: the number that stands for a missing value, beside NaN; by default the wrapper's own.
 
     Raises:
         UnsupportedModel, ModelFormatError: the model is not imported, or its file is damaged.
@@ -49,12 +59,16 @@ def compile(model: Any, *, backend: str = "auto", threads: int | None = None) ->
     if isinstance(model, str | Path) and _names_a_bundle(model):
         model = load_bundle(model)
     if isinstance(model, Bundle):
+        if iteration_range is not None or missing is not None:
+            raise UsageError(
+                "a Bundle is scored as it was measured; iteration_range and missing belong to its training"
+            )
         return _from_bundle(model, options)
     if hasattr(model, "steps") and hasattr(model, "named_steps"):
-        return _from_pipeline(model, options)
-    ensemble, predicts = _read(model)
-    features = tuple(Feature(name, name, ()) for name in ensemble.feature_names)
-    return _scorer(ensemble, features, ensemble.named, predicts, options)
+        return _from_pipeline(model, iteration_range, missing, options)
+    read, given = _read(model, iteration_range, missing)
+    features = tuple(Feature(name, name, ()) for name in read.feature_names)
+    return _scorer(read, features, named=read.named, **given, **options)
 
 
 def _names_a_bundle(model: str | Path) -> bool:
@@ -79,42 +93,48 @@ def _from_bundle(bundle: Bundle, options: dict[str, Any]) -> Scorer:
     )
 
 
-def _from_pipeline(pipeline: Any, options: dict[str, Any]) -> Scorer:
+def _from_pipeline(
+    pipeline: Any, iterations: tuple[int, int] | None, missing: float | None, options: dict[str, Any]
+) -> Scorer:
     *before, (_, last) = pipeline.steps
     if len(before) != 1 or not hasattr(before[0][1], "to_transforms"):
         kinds = ", ".join(type(step).__name__ for _, step in pipeline.steps)
         raise UnsupportedModel(
             f"Pipeline of {kinds}: only an mlcore.preprocessing.ColumnTransformer followed by a model is compiled"
         )
-    ensemble, predicts = _read(last)
-    return _scorer(ensemble, before[0][1].to_transforms().features, True, predicts, options)
+    read, given = _read(last, iterations, missing)
+    if not math.isnan(given["missing"]):
+        raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
+    features = before[0][1].to_transforms().features
+    return _scorer(read, features, named=True, narrowed=True, **given, **options)
 
 
-def _read(model: Any) -> tuple[TreeEnsemble, str]:
-    """The ensemble, and whether the source's `predict` gives labels."""
+def _read(model: Any, iterations: tuple[int, int] | None, missing: float | None) -> tuple[Model, dict[str, Any]]:
+    """The model in neutral form, what stands for a missing value, and whether the source's `predict` gives labels."""
     if not hasattr(model, "get_booster"):
-        return models.read(model), "value"
-    missing = getattr(model, "missing", math.nan)
-    if missing is not None and not math.isnan(missing):
-        raise UnsupportedModel(f"missing={missing}: a custom missing value is not imported; use NaN")
+        return models.read(model, iterations=iterations), {
+            "predicts": "value",
+            "missing": math.nan if missing is None else missing,
+        }
+    if missing is None:
+        missing = model.missing if getattr(model, "missing", None) is not None else math.nan
     booster = model.get_booster()
     best = booster.attributes().get("best_iteration")
-    if best is not None:  # the wrappers stop there by themselves
-        booster = booster[: int(best) + 1]
-    return models.read(booster), "label" if hasattr(model, "predict_proba") else "value"
+    if best is not None and (iterations is None or iterations[1] == 0):  # the wrappers stop there by themselves
+        iterations = (0, int(best) + 1)
+    if model.booster == "gblinear":
+        iterations = None
+    predicts = "label" if hasattr(model, "predict_proba") else "value"
+    return models.read(booster, iterations=iterations), {"predicts": predicts, "missing": float(missing)}
 
 
-def _scorer(
-    ensemble: TreeEnsemble, features: tuple[Feature, ...], named: bool, predicts: Any, options: dict[str, Any]
-) -> Scorer:
-    return Scorer(
-        model=ensemble, features=features, named=named, predicts=predicts, digest=_digest(ensemble, features), **options
-    )
+def _scorer(model: Model, features: tuple[Feature, ...], **given: Any) -> Scorer:
+    return Scorer(model=model, features=features, digest=_digest(model, features), **given)
 
 
-def _digest(ensemble: TreeEnsemble, features: tuple[Feature, ...]) -> str:
+def _digest(model: Model, features: tuple[Feature, ...]) -> str:
     sink = pa.BufferOutputStream()
-    table = ensemble.to_arrow()
+    table = model.to_arrow()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return hashlib.sha256(sink.getvalue().to_pybytes() + repr(features).encode()).hexdigest()

@@ -1,9 +1,9 @@
 """Folding: a column's splits, asked through its transforms, become edges or category classes of the raw column.
 
-A split asks whether feature value g(x) is at or above a threshold, or in a set, where g is the chain of steps from the
-raw column to the model's float32. Every step is monotone to the last bit (+ − × ÷, fill, clip) or a table over
-categories, so the answer for all raw values is known from finitely many of them: the exact raw edge is found by
-bisection with the chain itself, a category by asking the chain.
+A split asks whether feature value g(x) is at or above a threshold, or in a union of intervals, where g is the chain of
+steps from the raw column to the model's own float type. Every step is monotone to the last bit (+ − × ÷, fill, clip) or a
+table over categories, so the answer for all raw values is known from finitely many of them: the exact raw edge is found
+by bisection with the chain itself, a category by asking the chain.
 """
 
 from __future__ import annotations
@@ -16,30 +16,41 @@ from typing import Any, Final
 import numpy as np
 
 from mlcore.errors import UnsupportedModel
+from mlcore.models.ensemble import Categories
 from mlcore.preprocessing.features import Affine, Step, evaluate, evaluate_categories
 from mlcore.scoring import line
 from mlcore.scoring.line import Array, Keys, NumericKind
 
 MAX_CODES: Final = 65536
-_CATEGORY_LIMIT: Final = 2**24  # XGBoost: a category at or above takes the left branch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
-    """One question of the model about one of its features; `category_set` is None for a threshold."""
+    """One question of the model about one of its features: right when an odd number of `bounds` are <= the value."""
 
     feature: int
-    threshold: np.float32
-    category_set: frozenset[int] | None
+    bounds: Array  # ascending, in the model's own float type; one of them is a threshold
     default_left: bool
 
 
 @dataclass(frozen=True)
 class Source:
-    """How a feature comes from its raw column: its steps, and the categories the model itself stores, if any."""
+    """How a feature comes from its raw column: its steps, and the categories the model itself stores, if any.
+
+    `dtypes` are the float types that a value passes through on its way into the model, its own type last.
+    """
 
     steps: tuple[Step, ...]
-    stored_categories: tuple[str, ...] | None
+    stored_categories: Categories | None
+    dtypes: tuple[type[np.generic], ...]
+
+    def values(self, raw: Array) -> Array:
+        """Return the feature of numbers in their raw type; NaN is missing."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            value = evaluate(self.steps, raw) if self.steps else raw
+            for dtype in self.dtypes:
+                value = value.astype(dtype)
+            return value
 
 
 @dataclass(frozen=True)
@@ -57,9 +68,9 @@ class FoldedColumn:
     """A raw column ready to be coded: edges of a numeric one, or classes of a string one."""
 
     edges: Array | None
-    categories: tuple[str, ...]
+    categories: Categories
     classes: Array | None  # uint16, one a category, then the unknown ones'
-    accepted: tuple[str, ...] | None  # the only categories that the model takes; None: it takes any
+    accepted: Categories | None  # the only categories that the model takes; None: it takes any
     n_codes: int
     predicates: tuple[Predicate, ...]  # one a split, in the order given
 
@@ -73,10 +84,10 @@ def fold_numeric(
         UnsupportedModel: the column needs more than 65,535 edges.
     """
     rising = {feature: _rises(source.steps) for feature, source in sources.items()}
-    asked = [_thresholds(split) for split in splits]
-    counts = [len(values) for values in asked]
+    counts = [len(split.bounds) for split in splits]
     first = np.cumsum([0, *counts]).tolist()
-    thresholds = np.array([value for values in asked for value in values], np.float32)
+    dtype = next(iter(sources.values())).dtypes[-1]
+    thresholds = np.concatenate([np.zeros(0, dtype), *(split.bounds for split in splits)])
     owners = np.repeat(np.array([split.feature for split in splits], np.int64), counts)
     found, reachable = _raw_edges(thresholds, owners, sources, rising, kind)
     extra = line.keys(extra_edges) if extra_edges is not None else np.zeros(0, np.int64)
@@ -86,11 +97,11 @@ def fold_numeric(
     if n_codes > MAX_CODES:
         raise UnsupportedModel(f"a column needs {len(edges)} edges; at most {MAX_CODES - 1} fit its code")
     codes = [*np.where(reachable, np.searchsorted(edge_keys, found) + 1, n_codes).tolist(), 0]
-    missing = {feature: float(evaluate(source.steps, np.array([np.nan]))[0]) for feature, source in sources.items()}
+    missing = {feature: float(source.values(np.array([np.nan]))[0]) for feature, source in sources.items()}
     lowest = line.values(np.array(line.ends(kind)[:1], np.int64), kind)
     representatives = np.concatenate([lowest, edges])
     predicates = [
-        _numeric_predicate(split, sources[split.feature].steps, codes[at], rising[split.feature], representatives,
+        _numeric_predicate(split, sources[split.feature], codes[at], rising[split.feature], representatives,
                            _missing_goes_right(split, missing[split.feature]))
         for split, at in zip(splits, first, strict=False)
     ]  # fmt: skip
@@ -101,14 +112,6 @@ def _rises(steps: Sequence[Step]) -> bool:
     return sum(isinstance(step, Affine) and step.scale < 0 for step in steps) % 2 == 0
 
 
-def _thresholds(split: Split) -> Sequence[float | np.float32]:
-    """The feature values at which the split's answer may change."""
-    if split.category_set is None:
-        return (split.threshold,)
-    inside = [value for value in split.category_set if value < _CATEGORY_LIMIT]
-    return sorted({float(bound) for value in inside for bound in (value, value + 1)})
-
-
 def _raw_edges(
     thresholds: Array, owners: Array, sources: dict[int, Source], rising: dict[int, bool], kind: NumericKind
 ) -> tuple[Keys, Array]:
@@ -116,20 +119,21 @@ def _raw_edges(
     found, reachable = np.zeros(len(thresholds), np.int64), np.zeros(len(thresholds), bool)
     for feature, source in sources.items():
         mine = np.flatnonzero(owners == feature)
-        limits, steps, up = thresholds[mine], source.steps, rising[feature]
+        limits, up = thresholds[mine], rising[feature]
 
-        def crossed(raw: Array, limits: Array = limits, steps: tuple[Step, ...] = steps, up: bool = up) -> Array:
-            value = evaluate(steps, raw)
+        def crossed(raw: Array, limits: Array = limits, source: Source = source, up: bool = up) -> Array:
+            value = source.values(raw)
             return (value >= limits) if up else (value < limits)
 
-        found[mine], reachable[mine] = line.first_true(crossed, _guess(limits, steps, kind), kind)
+        found[mine], reachable[mine] = line.first_true(crossed, _guess(limits, source.steps, kind), kind)
     return found, reachable
 
 
 def _guess(limits: Array, steps: tuple[Step, ...], kind: NumericKind) -> Keys:
-    """About where the chain crosses the limits: half a float32 below them, back through shifts and scales."""
+    """About where the chain crosses the limits: half a float32 below those, back through shifts and scales."""
     with np.errstate(over="ignore", invalid="ignore"):
-        raw = (limits.astype(np.float64) + np.nextafter(limits, np.float32(-np.inf))) / 2
+        below = np.nextafter(limits, limits.dtype.type(-np.inf))
+        raw = (limits.astype(np.float64) + below) / 2 if limits.dtype == np.float32 else limits
         for step in reversed(steps):
             if isinstance(step, Affine):
                 raw = raw * step.scale + step.center
@@ -140,33 +144,29 @@ def _guess(limits: Array, steps: tuple[Step, ...], kind: NumericKind) -> Keys:
 
 
 def _numeric_predicate(
-    split: Split, steps: tuple[Step, ...], code: int, rises: bool, representatives: Array, missing: bool
+    split: Split, source: Source, code: int, rises: bool, representatives: Array, missing: bool
 ) -> Predicate:
-    if split.category_set is None:
+    if len(split.bounds) == 1:
         return Predicate(code, None, missing != (not rises), inverted=not rises)
-    return Predicate(0, _goes_right(split, evaluate(steps, representatives)), missing)
+    return Predicate(0, _goes_right(split, source.values(representatives)), missing)
 
 
 def _goes_right(split: Split, value: Array) -> Array:
     """The model's own answer for feature values; NaN takes the default branch."""
-    nan = np.isnan(value)
-    if split.category_set is None:
-        right = value >= split.threshold
-    else:
-        valid = (value >= 0) & (value < _CATEGORY_LIMIT)
-        category = np.where(valid, value, 0).astype(np.int64)
-        right = valid & np.isin(category, np.fromiter(split.category_set, np.int64, len(split.category_set)))
-    right[nan] = not split.default_left
+    right: Array = np.searchsorted(split.bounds, value, side="right") % 2 == 1
+    right[np.isnan(value)] = not split.default_left
     return right
 
 
 def _missing_goes_right(split: Split, value: float) -> bool:
     """The model's answer for what the steps make of a missing value: most often NaN, sometimes a number."""
-    return not split.default_left if math.isnan(value) else bool(_goes_right(split, np.array([value], np.float32))[0])
+    if math.isnan(value):
+        return not split.default_left
+    return bool(_goes_right(split, np.array([value], split.bounds.dtype))[0])
 
 
 def fold_categories(
-    splits: Sequence[Split], sources: dict[int, Source], extra_categories: Sequence[str] = ()
+    splits: Sequence[Split], sources: dict[int, Source], extra_categories: Sequence[str | float] = ()
 ) -> FoldedColumn:
     """Return the column's categories grouped into classes that no split tells apart, and its splits over classes.
 
@@ -175,7 +175,7 @@ def fold_categories(
     encoding become thresholds; a split that cuts across this order keeps the set of its classes.
     """
     own = dict.fromkeys(name for source in sources.values() for name in _categories_of(source))
-    categories = tuple(own | dict.fromkeys(extra_categories))
+    categories: Any = tuple(own | dict.fromkeys(extra_categories))
     values = {feature: _category_values(source, categories) for feature, source in sources.items()}
     answers = np.empty((len(splits), len(categories) + 1), bool)
     for row, split in zip(answers, splits, strict=True):
@@ -195,7 +195,8 @@ def fold_categories(
     ]
     classes = rank[class_of].astype(np.uint16)
     refuses = any(source.stored_categories is not None for source in sources.values())
-    return FoldedColumn(None, categories, classes, tuple(own) if refuses else None, len(order), tuple(predicates))
+    accepted: Any = tuple(own) if refuses else None
+    return FoldedColumn(None, categories, classes, accepted, len(order), tuple(predicates))
 
 
 def _unique_columns(answers: Array) -> tuple[Array, Array]:
@@ -208,7 +209,7 @@ def _unique_columns(answers: Array) -> tuple[Array, Array]:
     return answers[:, first], place
 
 
-def _categories_of(source: Source) -> tuple[str, ...]:
+def _categories_of(source: Source) -> Categories:
     if source.stored_categories is not None:
         return source.stored_categories
     names: list[str] = []
@@ -218,14 +219,15 @@ def _categories_of(source: Source) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _category_values(source: Source, categories: tuple[str, ...]) -> tuple[Array, float]:
+def _category_values(source: Source, categories: Any) -> tuple[Array, float]:
     """The feature's value for each category and the unknown one; and for missing."""
+    dtype = source.dtypes[-1]
     if source.stored_categories is not None:
-        position = {name: float(i) for i, name in enumerate(source.stored_categories)}
+        position: dict[Any, float] = {name: float(i) for i, name in enumerate(source.stored_categories)}
         known = [position.get(name, np.nan) for name in categories]
-        return np.array([*known, np.nan], np.float32), float("nan")
+        return np.array([*known, np.nan], dtype), float("nan")
     known_values, unknown, missing = evaluate_categories(source.steps, categories)
-    return np.append(known_values, np.float32(unknown)), float(missing)
+    return np.append(known_values, np.float32(unknown)).astype(dtype), float(missing)
 
 
 def describe_steps(steps: Sequence[Any]) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlcore.data.tables import Column, column, numpy_columns, to_table
+from mlcore.data.tables import Column, column, dictionary_column, numpy_columns, to_table
 from mlcore.data.types import is_text
 from mlcore.errors import DataError, SchemaMismatch
+from mlcore.models.ensemble import Categories
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan
 
@@ -23,6 +25,8 @@ class Block:
 
     columns: tuple[Column, ...]
     rows: int
+    positional: bool = False
+    """Whether numbers may stand for the positions of categories: a matrix has no names and no categories."""
 
     def kinds(self) -> dict[str, Kind]:
         """Return each column's kind, by name."""
@@ -37,25 +41,83 @@ def kind_of(item: Column) -> Kind:
     return kind  # type: ignore[no-any-return]
 
 
-def blocks(X: Any, names: Sequence[str], *, named: bool, types: Mapping[str, pa.DataType] | None) -> Iterator[Block]:
+def blocks(
+    X: Any, names: Sequence[str], *, named: bool, types: Mapping[str, pa.DataType] | None, missing: float, absent: float
+) -> Iterator[Block]:
     """Yield the columns `names` of X in blocks: by name where both sides have names, by position otherwise.
 
-    With `types` (a Bundle's schema) columns are cast to them: floats round, integers and times must fit.
+    Args:
+        X: a matrix, NumPy's or SciPy's sparse, or a table.
+        names: of the raw columns, in order.
+        named: whether the model knows these names.
+        types: of a Bundle's schema, which columns are cast to: floats round, integers and times must fit.
+        missing: the number that stands for a missing value beside NaN; NaN for none.
+        absent: the value of what a sparse matrix does not hold.
 
     Raises:
         SchemaMismatch: a column is missing, there are too few or too many, or one has another type.
     """
+    for block in _blocks(X, names, named, types, absent):
+        yield block if math.isnan(missing) else _without(block, missing)
+
+
+def _blocks(
+    X: Any, names: Sequence[str], named: bool, types: Mapping[str, pa.DataType] | None, absent: float
+) -> Iterator[Block]:
+    if type(X).__module__.startswith("scipy.sparse"):
+        for part in _dense(X, absent):
+            yield from _blocks(part, names, named, types, absent)
+        return
     if isinstance(X, np.ndarray):
         if X.ndim != 2 or X.shape[1] != len(names):
             raise SchemaMismatch(f"expected an array of shape (rows, {len(names)}), found {X.shape}")
         if types is None:
-            yield Block(tuple(numpy_columns(X, list(names))), len(X))
+            yield Block(tuple(numpy_columns(X, list(names))), len(X), positional=True)
             return
     table = to_table(X, names=list(names) if isinstance(X, np.ndarray) else None)
     table = _in_order(table, names, named)
     for batch in _cast(table, types).to_batches():
         if batch.num_rows:
-            yield Block(tuple(column(batch, name) for name in names), batch.num_rows)
+            yield Block(tuple(_column(batch, name) for name in names), batch.num_rows)
+
+
+def _column(batch: pa.RecordBatch, name: str) -> Column:
+    """A batch's column; a dictionary of whole numbers stays one, as pandas has categories of numbers."""
+    values = batch.column(batch.schema.get_field_index(name))
+    if pa.types.is_dictionary(values.type) and pa.types.is_integer(values.type.value_type):
+        return dictionary_column(name, values)
+    return column(batch, name)
+
+
+_DENSE_VALUES: Final = 1 << 22  # of a sparse matrix, written out at a time
+
+
+def _dense(X: Any, absent: float) -> Iterator[Array]:
+    """Yield a sparse matrix in dense pieces, column after column in memory."""
+    rows = X.tocsr(copy=False)
+    if not rows.has_canonical_format:
+        rows = rows.copy()
+        rows.sum_duplicates()
+    if rows.dtype not in (np.float32, np.float64):
+        rows = rows.astype(np.float64)
+    step = max(512, _DENSE_VALUES // max(1, rows.shape[1]) // 512 * 512)
+    for first in range(0, rows.shape[0], step):
+        part = rows[first : first + step]
+        dense = np.full(part.shape, absent, part.dtype, order="F")
+        dense[np.repeat(np.arange(part.shape[0]), np.diff(part.indptr)), part.indices] = part.data
+        yield dense
+
+
+def _without(block: Block, missing: float) -> Block:
+    """The block with the number `missing`, as float32 sees it, taken for what it stands for."""
+
+    def of(item: Column) -> Column:
+        if item.dictionary is not None:
+            return item
+        valid = (item.values.astype(np.float32) != np.float32(missing)) & valid_rows(item)
+        return replace(item, validity=np.packbits(valid, bitorder="little"), offset=0)
+
+    return replace(block, columns=tuple(of(item) for item in block.columns))
 
 
 def _in_order(table: pa.Table, names: Sequence[str], named: bool) -> pa.Table:
@@ -120,23 +182,35 @@ def places_of(plan: Plan, block: Block) -> dict[str, Array]:
     Entries that the plan does not know stand after the last.
     """
     return {
-        item.name: _places(item.dictionary, planned.folded.categories)
+        item.name: _places(item.name, item.dictionary, planned.folded.categories)
         for planned, item in zip(plan.columns, block.columns, strict=True)
         if item.dictionary is not None
     }
 
 
-def _places(dictionary: pa.Array, categories: tuple[str, ...]) -> Array:
-    found = pc.index_in(dictionary, value_set=pa.array(categories, dictionary.type))
+def _places(name: str, dictionary: pa.Array, categories: Categories) -> Array:
+    wide = dictionary if is_text(dictionary.type) else dictionary.cast(pa.int64())
+    found = pc.index_in(wide, value_set=_as_values(name, wide, categories))
     return np.asarray(pc.fill_null(found, len(categories)).to_numpy(zero_copy_only=False))
 
 
-def _refuse_unknown(item: Column, categories: tuple[str, ...]) -> None:
+def _as_values(name: str, dictionary: pa.Array, categories: Categories) -> pa.Array:
+    """The model's categories in a dictionary's own type."""
+    numbers = bool(categories) and not isinstance(categories[0], str)
+    if categories and numbers == is_text(dictionary.type):
+        kinds = ("whole numbers", "strings") if numbers else ("strings", "whole numbers")
+        raise SchemaMismatch(
+            f"column '{name}': the model was trained on categories that are {kinds[0]}, found {kinds[1]}"
+        )
+    return pa.array(categories, dictionary.type)
+
+
+def _refuse_unknown(item: Column, categories: Categories) -> None:
     """XGBoost refuses a category that its model does not store; so do we."""
     assert item.dictionary is not None
     used = np.unique(item.values[valid_rows(item)])
-    unknown = pc.invert(pc.is_in(item.dictionary, value_set=pa.array(categories, item.dictionary.type)))
-    for index in used[unknown.to_numpy(zero_copy_only=False)[used]][:1]:
+    unknown = _places(item.name, item.dictionary, categories) == len(categories)
+    for index in used[unknown[used]][:1]:
         raise DataError(f"column '{item.name}': category {item.dictionary[int(index)]} was not in the training data")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlcore.errors import SchemaMismatch, UnsupportedModel
 from mlcore.models import TreeEnsemble
+from mlcore.models.ensemble import Categories
 from mlcore.ops.forest import ForestArrays
 from mlcore.preprocessing.features import Feature
 from mlcore.scoring.fold import FoldedColumn, Predicate, Source, Split, fold_categories, fold_numeric
@@ -51,8 +52,19 @@ def build(
     kinds: Mapping[str, Kind],
     extra_edges: Mapping[str, Array],
     extra_categories: Mapping[str, Sequence[str]],
+    *,
+    narrowed: bool = False,
+    positional: bool = False,
 ) -> Plan:
     """Return the plan for raw columns of these kinds; a profile's edges and categories are coded beside the model's own.
+
+    Args:
+        model: the trees.
+        features: how each of the model's features comes from a raw column.
+        kinds: of the raw columns, by name.
+        extra_edges, extra_categories: what a profile tells apart, by raw column.
+        narrowed: features pass through float32 on their way into the model, as those of a transformer do.
+        positional: numbers stand for the positions of stored categories, as they do in a NumPy array.
 
     Raises:
         UnsupportedModel: the transforms and the model disagree, or a column needs more codes than 16 bits hold.
@@ -70,9 +82,9 @@ def build(
     for i, split in enumerate(splits):
         of_column[features[split.feature].column].append(i)
     for index, (name, mine) in enumerate(of_column.items()):
-        sources = _sources(model, features, name)
+        sources = _sources(model, features, name, narrowed)
         edges, categories = extra_edges.get(name), extra_categories.get(name)
-        folded = _fold([splits[i] for i in mine], sources, name, kinds[name], edges, categories or ())
+        folded = _fold([splits[i] for i in mine], sources, name, kinds[name], edges, categories or (), positional)
         watched = None
         if folded.edges is None and categories is not None:
             watched = _places_in(categories, folded.categories)
@@ -89,33 +101,31 @@ def build(
     forest = ForestArrays(
         **table.arrays(max((column.folded.n_codes for column in columns), default=1)),
         tree_start=model.tree_start,
+        tree_output=model.tree_output,
         node_pred=node_pred,
         node_left=np.where(swapped, model.right, model.left),
         node_right=np.where(swapped, model.left, model.right),
         node_value=model.value,
         n_codes=np.array([column.folded.n_codes for column in columns], np.int32),
-        base=float(np.float32(model.base_margin)),
+        n_outputs=model.n_outputs,
     )
     return Plan(tuple(columns), forest)
 
 
 def _unique_splits(model: TreeEnsemble) -> tuple[list[Split], Array]:
     """The distinct questions of all nodes, and each node's question (-1 at a leaf)."""
-    contents = [
-        frozenset(model.set_values[low:high].tolist())
-        for low, high in zip(model.set_start[:-1], model.set_start[1:], strict=True)
-    ]
-    canonical: dict[frozenset[int], int] = {}
-    set_ids = np.array([canonical.setdefault(content, i) for i, content in enumerate(contents)] + [-1], np.int64)
+    sets = model.sets()
+    canonical: dict[bytes, int] = {}
+    set_ids = np.array([*(canonical.setdefault(part.tobytes(), i) for i, part in enumerate(sets)), -1], np.int64)
     inner = np.flatnonzero(model.feature >= 0)
-    sets = set_ids[model.category_set[inner]]  # -1 picks the last entry: no set
-    threshold = np.where(sets >= 0, np.float32(0), model.threshold[inner] + np.float32(0))  # −0 asks what 0 asks
-    parts = (model.feature[inner], threshold.view(np.int32), sets, model.default_left[inner])
-    unique, inverse = _unique_rows([part.astype(np.int64) for part in parts])
-    thresholds = unique[:, 1].astype(np.int32).view(np.float32)
+    asked = set_ids[model.interval_set[inner]]  # -1 picks the last entry: no set
+    zero = model.threshold.dtype.type(0)
+    threshold = np.where(asked >= 0, zero, model.threshold[inner] + zero)  # −0 asks what 0 asks
+    bits = threshold.view(np.int32 if threshold.dtype == np.float32 else np.int64).astype(np.int64)
+    unique, inverse = _unique_rows([model.feature[inner], bits, asked, model.default_left[inner]])
+    plain = unique[:, 1].astype(np.int32 if threshold.dtype == np.float32 else np.int64).view(threshold.dtype)
     splits = [
-        Split(f, t, contents[s] if s >= 0 else None, bool(d))
-        for (f, _, s, d), t in zip(unique.tolist(), thresholds, strict=True)
+        Split(f, sets[s] if s >= 0 else plain[i : i + 1], bool(d)) for i, (f, _, s, d) in enumerate(unique.tolist())
     ]
     split_of_node = np.full(model.n_nodes, -1, np.int64)
     split_of_node[inner] = inverse
@@ -125,7 +135,7 @@ def _unique_splits(model: TreeEnsemble) -> tuple[list[Split], Array]:
 def _unique_rows(columns: Sequence[Array]) -> tuple[Array, Array]:
     """The distinct rows in order, and each row's place among them; what np.unique does with axis=0, many times faster."""
     order = np.lexsort(columns[::-1])
-    rows = np.stack([column[order] for column in columns], axis=1)
+    rows = np.stack([column[order].astype(np.int64) for column in columns], axis=1)
     first = np.ones(len(rows), bool)
     first[1:] = np.any(rows[1:] != rows[:-1], axis=1)
     place = np.empty(len(rows), np.int64)
@@ -133,14 +143,15 @@ def _unique_rows(columns: Sequence[Array]) -> tuple[Array, Array]:
     return rows[first], place
 
 
-def _places_in(watched: Sequence[str], categories: Sequence[str]) -> Array:
-    place = {name: i for i, name in enumerate(watched)}
+def _places_in(watched: Sequence[str], categories: Categories) -> Array:
+    place: dict[Any, int] = {name: i for i, name in enumerate(watched)}
     return np.array([*(place.get(name, len(place)) for name in categories), len(place)], np.int64)
 
 
-def _sources(model: TreeEnsemble, features: Sequence[Feature], column: str) -> dict[int, Source]:
+def _sources(model: TreeEnsemble, features: Sequence[Feature], column: str, narrowed: bool) -> dict[int, Source]:
+    own = model.threshold.dtype.type
     return {
-        i: Source(feature.steps, model.stored_categories[i])
+        i: Source(feature.steps, model.stored_categories[i], (np.float32, own) if narrowed or feature.steps else (own,))
         for i, feature in enumerate(features)
         if feature.column == column
     }
@@ -153,14 +164,15 @@ def _fold(
     kind: Kind,
     extra_edges: Array | None,
     extra_categories: Sequence[str],
+    positional: bool,
 ) -> FoldedColumn:
-    categorical = any(source.stored_categories is not None or _names_categories(source) for source in sources.values())
+    stored = any(source.stored_categories is not None for source in sources.values())
     if kind != "dictionary":
-        if categorical:
-            raise SchemaMismatch(f"column '{name}': the model expects strings, found numbers")
+        if any(map(_names_categories, sources.values())) or (stored and not positional):
+            raise SchemaMismatch(f"column '{name}': the model expects categories, found numbers")
         return fold_numeric(splits, sources, kind, extra_edges)
     if not all(source.stored_categories is not None or source.steps for source in sources.values()):
-        raise SchemaMismatch(f"column '{name}': the model expects numbers, found strings")
+        raise SchemaMismatch(f"column '{name}': the model expects numbers, found categories")
     return fold_categories(splits, sources, extra_categories)
 
 

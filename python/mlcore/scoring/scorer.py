@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,9 +14,11 @@ import pyarrow as pa
 
 from mlcore import ops
 from mlcore.backend import Backend
-from mlcore.models import TreeEnsemble
+from mlcore.errors import DataError, UsageError
+from mlcore.models import LinearModel, Model, TreeEnsemble
 from mlcore.preprocessing.features import Feature
 from mlcore.profile import CategoricalColumn, NumericColumn, Profile
+from mlcore.scoring import linear, links
 from mlcore.scoring.fold import describe_steps
 from mlcore.scoring.inputs import Block, blocks, kernel_columns, places_of
 from mlcore.scoring.line import Array
@@ -32,7 +35,7 @@ class Scorer:
     any number of threads, any batch size and any backend.
     """
 
-    model: TreeEnsemble
+    model: Model
     features: tuple[Feature, ...]
     named: bool
     predicts: Literal["value", "label"]
@@ -41,7 +44,9 @@ class Scorer:
     types: Mapping[str, pa.DataType] | None = None
     profile: Profile | None = None
     digest: str = ""
-    _plans: dict[tuple[Kind, ...], tuple[Plan, Any]] = field(default_factory=dict, repr=False)
+    missing: float = math.nan
+    narrowed: bool = False
+    _plans: dict[tuple[Kind | bool, ...], tuple[Plan, Any]] = field(default_factory=dict, repr=False)
     _planning: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @cached_property
@@ -49,36 +54,64 @@ class Scorer:
         """Raw columns the model reads, in the order a NumPy array must have them."""
         return tuple(dict.fromkeys(feature.column for feature in self.features))
 
-    def margin(self, X: Any) -> Array:
-        """Return the raw margins, float32 of shape (n,): base margin plus leaf values, before the link.
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type that margins are summed in."""
+        model = self.model
+        return np.dtype((model.weights if isinstance(model, LinearModel) else model.value).dtype)
+
+    def margin(self, X: Any, *, base_margin: Any = None) -> Array:
+        """Return the raw margins, in the model's float type: base margin plus leaf values, before the link.
+
+        Args:
+            X: the rows.
+            base_margin: each row's own margin to start from, shape (n,) or (n, outputs), instead of the model's.
+
+        Returns:
+            shape (n,), or (n, outputs) of a model with more than one.
 
         Raises:
             SchemaMismatch: a column is missing or has another type.
             DataError: a category that the model stores no code for, where the library refuses it too.
         """
-        parts = [self.score_block(block, None) for block in self.blocks_of(X)]
-        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        return self._flat(self._margins(X, base_margin))
 
-    def predict_value(self, X: Any) -> Array:
-        """Return margins through the link, float32 of shape (n,): probability of the positive class, or the value."""
-        return self.link(self.margin(X))
+    def predict_value(self, X: Any, *, base_margin: Any = None) -> Array:
+        """Return margins through the link: probabilities, or values; in shape as `margin`, or (n,) of multi:softmax."""
+        return self._flat(self.link(self._margins(X, base_margin)))
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any, *, base_margin: Any = None) -> Array:
         """Return what the source's own `predict` returns: labels of a classifier, else `predict_value`."""
-        value = self.predict_value(X)
-        return (value > 0.5).astype(np.int64) if self.predicts == "label" else value
+        value = self.predict_value(X, base_margin=base_margin)
+        if self.predicts == "value":
+            return value
+        if self.model.link == "argmax":
+            return value.astype(np.int32)
+        if self.model.link == "softmax":
+            return np.asarray(np.argmax(value, axis=1))
+        return (value > 0.5).astype(np.int64 if value.ndim == 1 else np.float64)
 
-    def predict_proba(self, X: Any) -> Array:
-        """Return the probabilities of both classes, float32 of shape (n, 2)."""
-        if self.model.link != "sigmoid":
+    def predict_proba(self, X: Any, *, base_margin: Any = None) -> Array:
+        """Return the probability of each class, shape (n, classes); of each label, where a row may have several."""
+        link = self.model.link
+        if link not in ("sigmoid", "softmax", "argmax"):
             raise AttributeError(f"predict_proba needs a classifier; this model's objective is {self.model.objective}")
-        positive = self.predict_value(X)
-        return np.stack([np.float32(1) - positive, positive], axis=1)
+        margins = self._margins(X, base_margin)
+        if link == "argmax":
+            return links.softmax(margins)
+        value = self.link(margins)
+        return value if value.shape[1] > 1 else np.concatenate([1 - value, value], axis=1)
 
     def leaf_ids(self, X: Any) -> Array:
-        """Return the leaf each row reaches in each tree, int32 of shape (n, trees): the source library's node ids."""
-        parts = [self._leaves(block) for block in self.blocks_of(X)]
-        return np.concatenate(parts) if parts else np.zeros((0, self.model.n_trees), np.int32)
+        """Return the leaf each row reaches in each tree, int32 of shape (n, trees), as the source library numbers them.
+
+        Raises:
+            UsageError: the model is linear.
+        """
+        if isinstance(self.model, LinearModel):
+            raise UsageError("a linear model has no leaves")
+        parts = [self._leaves(self.model, block) for block in self.blocks_of(X)]
+        return np.concatenate([np.zeros((0, self.model.n_trees), np.int32), *parts])
 
     def describe(self) -> dict[str, Any]:
         """Return what the model is, which transforms were folded away, and what runs it."""
@@ -91,6 +124,7 @@ class Scorer:
                 "trees": self.model.n_trees,
                 "nodes": self.model.n_nodes,
                 "features": self.model.n_features,
+                "outputs": self.model.n_outputs,
             },
             "backend": {"name": self.backend.name, "isa": self.backend.isa, "reason": self.backend.reason},
             "threads": self.threads,
@@ -123,19 +157,19 @@ class Scorer:
         return None if self.profile is None else Tally(self.profile)
 
     def link(self, margins: Array) -> Array:
-        """Return margins through the model's link, float32."""
-        if self.model.link == "identity":
-            return margins
-        out = np.empty_like(margins)
-        if self.model.link == "exp":
-            return np.exp(margins, out=out)
-        ops.sigmoid(margins, out, backend=self.backend)
-        return out
+        """Return margins (rows, outputs) through the model's link."""
+        return links.apply(self.model.link, margins, self.backend)
 
-    def score_block(self, block: Block, tally: Tally | None) -> Array:
-        """Return the margins of one block, and count its rows in `tally` on the way."""
+    def score_block(self, block: Block, tally: Tally | None, base: Array | None = None) -> Array:
+        """Return the margins (rows, outputs) of one block, and count its rows in `tally` on the way.
+
+        `base`: (rows, outputs) to start from, which is added to in place; by default the model's own.
+        """
+        out = self._base(block.rows) if base is None else base
+        if isinstance(self.model, LinearModel):
+            linear.add_margins(self.model, self.features, block, out)
+            return out
         plan, handle = self._plan(block)
-        out = np.empty(block.rows, np.float32)
         places = places_of(plan, block)
         columns = kernel_columns(plan, block, places)
         slots = None if tally is None else tally.slots(plan, places)
@@ -146,14 +180,51 @@ class Scorer:
 
     def blocks_of(self, X: Any) -> Iterable[Block]:
         """Yield X as blocks of this scorer's raw columns."""
-        return blocks(X, self.columns, named=self.named, types=self.types)
+        absent = math.nan if self.model.source == "xgboost" else 0.0  # what a sparse matrix leaves out
+        return blocks(X, self.columns, named=self.named, types=self.types, missing=self.missing, absent=absent)
+
+    def _base(self, rows: int) -> Array:
+        base = np.empty((rows, self.model.n_outputs), self.dtype)
+        base[:] = self.model.base_margin
+        return base
+
+    def _margins(self, X: Any, base_margin: Any) -> Array:
+        """The margins of X, (rows, outputs)."""
+        given = None if base_margin is None else self._given_base(base_margin)
+        parts, first = [self._base(0)], 0
+        for block in self.blocks_of(X):
+            own = None
+            if given is not None:
+                own = given[first : first + block.rows]
+                if len(own) < block.rows:
+                    raise DataError(f"base_margin has {len(given)} rows, X has more")
+            parts.append(self.score_block(block, None, own))
+            first += block.rows
+        if given is not None and len(given) != first:
+            raise DataError(f"base_margin has {len(given)} rows, X has {first}")
+        return parts[1] if len(parts) == 2 else np.concatenate(parts)
+
+    def _given_base(self, base_margin: Any) -> Array:
+        given = np.array(base_margin, self.dtype)
+        if given.ndim == 1:
+            given = given[:, None]
+        if given.ndim != 2 or given.shape[1] != self.model.n_outputs:
+            raise DataError(f"base_margin must have {self.model.n_outputs} columns, found an array of {given.shape}")
+        return np.ascontiguousarray(given)
+
+    def _flat(self, values: Array) -> Array:
+        return values[:, 0] if values.shape[1] == 1 else values
 
     def _plan(self, block: Block) -> tuple[Plan, Any]:
+        assert isinstance(self.model, TreeEnsemble)
         kinds = block.kinds()
-        key = tuple(kinds.values())
+        key = (*kinds.values(), block.positional)
         with self._planning:  # threads that start together need one plan, not one each
             if key not in self._plans:
-                plan = build(self.model, self.features, kinds, self._watched_edges(kinds), self._watched_categories)
+                plan = build(
+                    self.model, self.features, kinds, self._watched_edges(kinds), self._watched_categories,
+                    narrowed=self.narrowed, positional=block.positional,
+                )  # fmt: skip
                 self._plans[key] = (plan, ops.prepare(plan.forest, backend=self.backend))
             return self._plans[key]
 
@@ -170,7 +241,7 @@ class Scorer:
             name: item.edges.astype(kinds[name]) for name, item in watched.items() if isinstance(item, NumericColumn)
         }
 
-    def _leaves(self, block: Block) -> Array:
+    def _leaves(self, model: TreeEnsemble, block: Block) -> Array:
         plan, handle = self._plan(block)
         raw = kernel_columns(plan, block, places_of(plan, block))
         codes, missing = [], []
@@ -179,9 +250,9 @@ class Scorer:
             missing.append(np.empty((block.rows + 63) // 64, np.uint64))
             operation = ops.bin if planned.folded.edges is not None else ops.encode
             operation(values, validity, offset, aux, codes[-1], missing[-1], backend=self.backend)
-        out = np.empty((block.rows, self.model.n_trees), np.int32)
+        out = np.empty((block.rows, model.n_trees), np.int32)
         ops.leaves(handle, codes, missing, out, self.threads, backend=self.backend)
-        return out
+        return out if model.leaf_ids_are_nodes else model.leaf_id[model.tree_start[:-1] + out]
 
 
 def _one_row(schema: pa.Schema, columns: tuple[str, ...]) -> pa.Table:

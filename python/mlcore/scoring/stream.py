@@ -117,11 +117,15 @@ class FileJob:
             ]
         except DataError as error:  # of whichever kind
             raise type(error)(f"{self.source}, row group {group}: {error}") from error
-        scores = self.scorer.link(np.concatenate([*margins, np.zeros(0, np.float32)]))
+        none = np.zeros((0, self.scorer.model.n_outputs), self.scorer.dtype)
+        scores = self.scorer.link(np.concatenate([*margins, none]))
         if tally is not None:
-            tally.take_scores(scores, self.scorer.backend)
-        kept = table.select(list(self.selection.keep))
-        return Part(kept.append_column(self.selection.score_name, pa.array(scores)), tally)
+            tally.take_scores(np.ascontiguousarray(scores[:, 0]), self.scorer.backend)
+        out = table.select(list(self.selection.keep))
+        for k in range(scores.shape[1]):
+            name = self.selection.score_name + (f"_{k}" if scores.shape[1] > 1 else "")
+            out = out.append_column(name, pa.array(np.ascontiguousarray(scores[:, k])))
+        return Part(out, tally)
 
     def _rows_of(self, group: int) -> pa.Table:
         with open_parquet(self.source, metadata=self._metadata) as parquet:

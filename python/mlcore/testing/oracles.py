@@ -91,10 +91,12 @@ def _leaves(trees: ForestArrays, codes: Sequence[Array], missing: Sequence[Array
     return out
 
 
-def _margins(trees: ForestArrays, leaf: Array) -> Array:
-    margins = np.full(len(leaf), trees.base, np.float32)
+def _margins(trees: ForestArrays, leaf: Array, out: Out) -> Array:
+    margins = out.start()
     for tree, first in enumerate(trees.tree_start[:-1]):
-        margins = (margins + trees.node_value[first + leaf[:, tree]]).astype(np.float32)
+        values = trees.node_value[first + leaf[:, tree]]
+        place = slice(None) if values.shape[1] > 1 else slice(trees.tree_output[tree], trees.tree_output[tree] + 1)
+        margins[:, place] = margins[:, place] + values
     return margins
 
 
@@ -105,15 +107,15 @@ def leaves(trees: ForestArrays, codes: Sequence[Array], missing: Sequence[Array 
 
 
 def forest(trees: ForestArrays, codes: Sequence[Array], missing: Sequence[Array | None], out: Out) -> Sequence[Any]:
-    """The walk's leaf values on the base, in float32, in tree order."""
+    """The walk's leaf values on what stands there, in their own type, in tree order."""
     rows = out.shape[0]
-    return None, _margins(trees, _leaves(trees, codes, [_rows(words, rows) for words in missing], rows))
+    return None, _margins(trees, _leaves(trees, codes, [_rows(words, rows) for words in missing], rows), out)
 
 
 def score(trees: ForestArrays, columns: Sequence[Any], out: Out, counts: Sequence[Out | None] | None) -> Sequence[Any]:
     """`bin` or `encode`, then `forest`, then `tally`: of codes, or of a dictionary's indices."""
     coded = [_coded(*column, table=column[3].dtype == np.uint16) for column in columns]
-    margins = _margins(trees, _leaves(trees, [c for c, _ in coded], [m for _, m in coded], out.shape[0]))
+    margins = _margins(trees, _leaves(trees, [c for c, _ in coded], [m for _, m in coded], out.shape[0]), out)
     counted = []
     for slot, column, (codes, absent) in zip(counts or [None] * len(columns), columns, coded, strict=True):
         if slot is not None:

@@ -39,16 +39,20 @@ class Forest:
     def __init__(self, *arrays: Any) -> None:
         cupy = _cupy()
         packed = _native().nodes(*arrays)  # checks every index
-        sets, tree_start, n_codes = arrays[4], arrays[5], arrays[10]
+        _, _, _, _, sets, tree_start, tree_output, _, _, _, node_value, n_codes, self.outputs = arrays
         self.n_codes = np.array(n_codes)
         self.trees = len(tree_start) - 1
+        self.dtype = node_value.dtype
         self.arguments = (
             cupy.asarray(np.frombuffer(packed, np.uint8)),
             cupy.asarray(tree_start),
+            cupy.asarray(tree_output),
+            cupy.asarray(node_value.reshape(-1)),
+            int(node_value.shape[1]),
+            int(self.outputs),
             cupy.asarray(np.ascontiguousarray(sets).reshape(-1)),
             int(sets.shape[1]),
             cupy.asarray(n_codes),
-            float(np.float32(arrays[11])),
         )
 
     def columns(self, codes: Sequence[Array], missing: Sequence[Array | None], rows: int) -> tuple[Array, Array]:
@@ -68,9 +72,12 @@ def forest(
 ) -> None:
     """As `mlcore.ops.forest`, codes, missing and out on the device; `threads` is the host's and has no meaning here."""
     _threads("forest", threads)
-    columns = handle.columns(codes, missing, len(out))
+    if out.ndim != 2 or out.shape[1] != handle.outputs or not out.flags.c_contiguous or out.dtype != handle.dtype:
+        shape = f"(rows, {handle.outputs})"
+        raise ValueError(f"forest: out must be a C-contiguous {handle.dtype} array of shape {shape}")
+    columns = handle.columns(codes, missing, out.shape[0])
     bad = _cupy().zeros(1, np.int32)
-    _native().forest(*handle.arguments, *columns, out, bad, _stream())
+    _native().forest(handle.arguments, *columns, out.shape[0], out.reshape(-1), bad, _stream())
     _refuse("forest", bad)
 
 
@@ -83,7 +90,7 @@ def leaves(
         raise ValueError(f"leaves: out must be a C-contiguous int32 array of shape (rows, {handle.trees})")
     columns = handle.columns(codes, missing, out.shape[0])
     bad = _cupy().zeros(1, np.int32)
-    _native().leaves(*handle.arguments, *columns, out.shape[0], out.reshape(-1), bad, _stream())
+    _native().leaves(handle.arguments, *columns, out.shape[0], out.reshape(-1), bad, _stream())
     _refuse("leaves", bad)
 
 

@@ -194,41 +194,47 @@ def _place(row: int) -> Any:
 @jit
 def _add_sliced(trees: Any, tree: int, words: int, scratch: Any) -> None:
     """Add one tree's leaf values to the sums of a block."""
-    depths, starts, all_ids, all_leaves = trees
+    depths, starts, all_ids, all_leaves, outputs = trees
     _, planes, numbers, number_bytes, sums = scratch
     leaves = all_leaves[starts[tree] :]
-    if depths[tree] == 0:
-        sums += leaves[0]
-        return
-    ids = all_ids[starts[tree] :]
-    for w in range(words):
-        _leaf_numbers(planes, ids, depths[tree], np.uint32(w), numbers[8 * w : 8 * w + 8])
-    for i in range(64 * words):
-        sums[i] += leaves[number_bytes[i]]
+    if depths[tree] > 0:
+        ids = all_ids[starts[tree] :]
+        for w in range(words):
+            _leaf_numbers(planes, ids, depths[tree], np.uint32(w), numbers[8 * w : 8 * w + 8])
+    for j in range(leaves.shape[1]):
+        target = sums[outputs[tree] + j]
+        if depths[tree] == 0:
+            target += leaves[0, j]
+            continue
+        for i in range(64 * words):
+            target[i] += leaves[number_bytes[i], j]
 
 
 @jit
-def margins(
-    base: Any, groups: Any, trees: Any, nodes: Any, codes: Any, missing: Any, scratch: Any, out: Any
-) -> None:  # fmt: skip
-    """Write the margins of a span: leaf values are added to the base in float32, in tree order."""
+def margins(groups: Any, trees: Any, nodes: Any, codes: Any, missing: Any, scratch: Any, out: Any) -> None:
+    """Add leaf values to the margins of a span, in their own type and in tree order."""
     hot, planes, _, _, sums = scratch
-    depths, roots, values = trees[0], nodes[0], nodes[7]
+    depths, outputs, roots, values = trees[0], trees[4], nodes[0], nodes[7]
     for first in range(0, len(out), BLOCK_ROWS):
         rows = min(BLOCK_ROWS, len(out) - first)
         words = (rows + 63) // 64
         block = codes[:, first : first + BLOCK_ROWS]
         absent = missing[:, first // 64 : first // 64 + BLOCK_WORDS]
         fill_planes(groups, block, absent, words, hot, planes)
-        sums[:] = base
+        for row in range(rows):
+            for k in range(out.shape[1]):
+                sums[k, _place(row)] = out[first + row, k]
         for tree in range(len(depths)):
             if depths[tree] >= 0:
                 _add_sliced(trees, tree, words, scratch)
                 continue
             for row in range(rows):
-                sums[_place(row)] += values[_walk(nodes, roots[tree], block, absent, row)]
+                leaf = _walk(nodes, roots[tree], block, absent, row)
+                for j in range(values.shape[1]):
+                    sums[outputs[tree] + j, _place(row)] += values[leaf, j]
         for row in range(rows):
-            out[first + row] = sums[_place(row)]
+            for k in range(out.shape[1]):
+                out[first + row, k] = sums[k, _place(row)]
 
 
 @jit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -16,26 +17,29 @@ Array = np.ndarray[Any, Any]
 class Forest:
     """The handle that forest, leaves and score take; its arguments are ForestArrays' fields, in order."""
 
-    __slots__ = ("layout", "n_codes", "trees")
+    __slots__ = ("dtype", "layout", "n_codes", "outputs", "trees")
 
     def __init__(
         self, pred_column: Array, pred_code: Array, pred_set: Array, pred_missing: Array, sets: Array,
-        tree_start: Array, node_pred: Array, node_left: Array, node_right: Array, node_value: Array,
-        n_codes: Array, base: float,
+        tree_start: Array, tree_output: Array, node_pred: Array, node_left: Array, node_right: Array, node_value: Array,
+        n_codes: Array, n_outputs: int,
     ) -> None:  # fmt: skip
         given = _checked(
-            pred_column, pred_code, pred_set, pred_missing, sets, tree_start, node_pred, node_left, node_right,
-            node_value, n_codes,
+            pred_column, pred_code, pred_set, pred_missing, sets, tree_start, tree_output, node_pred, node_left,
+            node_right, node_value, n_codes,
         )  # fmt: skip
         self.n_codes: tuple[int, ...] = tuple(given["n_codes"].tolist())
         self.trees = len(given["tree_start"]) - 1
-        self.layout = lay_out(given, np.float32(base))
+        self.outputs = operator.index(n_outputs)
+        self.dtype = given["node_value"].dtype
+        _check_outputs(given, self.outputs)
+        self.layout = lay_out(given)
 
 
 _VECTORS = (
     ("pred_column", np.int32), ("pred_code", np.int32), ("pred_set", np.int32), ("pred_missing", np.uint8),
-    ("tree_start", np.int64), ("node_pred", np.int32), ("node_left", np.int32), ("node_right", np.int32),
-    ("node_value", np.float32), ("n_codes", np.int32),
+    ("tree_start", np.int64), ("tree_output", np.int32), ("node_pred", np.int32), ("node_left", np.int32),
+    ("node_right", np.int32), ("n_codes", np.int32),
 )  # fmt: skip
 _PROBLEMS = (
     "", "column out of range", "set out of range", "sets have too few words for the column's codes",
@@ -47,13 +51,20 @@ def _checked(*arrays: Array) -> dict[str, Array]:
     """The arrays by name, owned and contiguous, every index of them inside what it points into."""
     names = [name for name, _ in _VECTORS]
     names.insert(4, "sets")
+    names.insert(10, "node_value")
     given = {name: checks.as_array(array, ("Forest", name)) for name, array in zip(names, arrays, strict=True)}
     sets = given["sets"]
     if sets.dtype != np.uint64 or sets.ndim != 2 or not sets.flags.c_contiguous:
         checks.refuse(("Forest", "sets"), "must be a C-contiguous uint64 array of two dimensions")
     if given["tree_start"].size < 1:
         checks.refuse(("Forest", "tree_start"), "must hold at least one entry")
+    value, nodes = given["node_value"], given["node_pred"].size
+    whole = value.ndim == 2 and value.shape[0] == nodes and value.flags.c_contiguous
+    if value.dtype not in (np.float32, np.float64) or not whole:
+        what = "must be a C-contiguous float32 or float64 array of a row for each node"
+        checks.refuse(("Forest", "node_value"), what)
     lengths = {name: given["node_pred" if name.startswith("node") else "pred_column"].size for name, _ in _VECTORS}
+    lengths["tree_output"] = given["tree_start"].size - 1
     for name, dtype in _VECTORS:
         free = name in ("tree_start", "n_codes")
         checks.contiguous(given[name], dtype, ("Forest", name), None if free else lengths[name])
@@ -68,6 +79,17 @@ def _checked(*arrays: Array) -> dict[str, Array]:
         raise ValueError(f"Forest: predicate {predicate}: {_PROBLEMS[problem]}")
     _check_trees(given)
     return given
+
+
+def _check_outputs(given: dict[str, Array], outputs: int) -> None:
+    width, first = given["node_value"].shape[1], given["tree_output"]
+    if outputs < 1:
+        raise ValueError("Forest: n_outputs must be at least 1")
+    if width not in (1, outputs):
+        raise ValueError(f"Forest: node_value must have 1 or n_outputs columns, not {width}")
+    wrong = np.flatnonzero((first < 0) | (first > outputs - width))
+    if wrong.size:
+        raise ValueError(f"Forest: tree {wrong[0]}: output out of range")
 
 
 def _check_trees(given: dict[str, Array]) -> None:

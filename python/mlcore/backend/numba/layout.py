@@ -15,7 +15,6 @@ Array = np.ndarray[Any, Any]
 class Layout(NamedTuple):
     """What the kernels read, as plain tuples: Numba's cache would tie a class to the module that it stands in."""
 
-    base: np.float32
     groups: tuple[Array, ...]
     """The planes of each of G columns that are asked about, in order, thresholds before sets: its number, int64 (G); its
     first plane (G + 1); its first plane of a set (G); how many distinct thresholds it has (G); where its part of the next
@@ -23,11 +22,11 @@ class Layout(NamedTuple):
     number, int32; the answer of missing rows, uint8. The sets, uint64 (S, words)."""
     trees: tuple[Array, ...]
     """Depth, int32 (T), -1 for a tree that is walked; where its parts of the next two start, int64 (T); the planes of its
-    inner nodes in heap order, by their first words, uint32; its leaf values, float32, by leaf number, whose lowest bit is
-    the decision at the root."""
+    inner nodes in heap order, by their first words, uint32; its leaf values by leaf number, whose lowest bit is the
+    decision at the root, (L, width); the first output they are added to, int32 (T)."""
     nodes: tuple[Array, ...]
     """Root, int64 (T). Of each node: column, int32, -1 at a leaf; code; set; answer of missing rows, uint8; left and right,
-    counted from the root; leaf value, float32. The sets."""
+    counted from the root; leaf values (N, width). The sets."""
 
     @property
     def planes(self) -> int:
@@ -40,7 +39,7 @@ class Layout(NamedTuple):
         return int(self.groups[3].max(initial=0))
 
 
-def lay_out(given: dict[str, Array], base: np.float32) -> Layout:
+def lay_out(given: dict[str, Array]) -> Layout:
     """Return the layout of checked ForestArrays, given by field name."""
     start, pred = given["tree_start"], given["node_pred"]
     depth = _depths(start, pred, given["node_left"], given["node_right"])
@@ -51,10 +50,9 @@ def lay_out(given: dict[str, Array], base: np.float32) -> Layout:
     plane_of[order] = np.arange(len(order), dtype=np.uint32) * np.uint32(BLOCK_WORDS)
     sizes = np.where(depth >= 0, 1 << np.maximum(depth, 0), 0).astype(np.int64)
     starts = np.cumsum(sizes) - sizes
-    ids, leaves = np.zeros(sizes.sum(), np.uint32), np.zeros(sizes.sum(), np.float32)
-    _complete(
-        start, depth, pred, given["node_left"], given["node_right"], given["node_value"], plane_of, starts, ids, leaves
-    )
+    values = given["node_value"]
+    ids, leaves = np.zeros(sizes.sum(), np.uint32), np.zeros((sizes.sum(), values.shape[1]), values.dtype)
+    _complete(start, depth, pred, given["node_left"], given["node_right"], values, plane_of, starts, ids, leaves)
     inner = pred >= 0
     asked = np.where(inner, pred, 0)
 
@@ -64,9 +62,9 @@ def lay_out(given: dict[str, Array], base: np.float32) -> Layout:
 
     nodes = (
         start[:-1].copy(), of_node("pred_column", -1), of_node("pred_code", 0), of_node("pred_set", -1),
-        of_node("pred_missing", 0), given["node_left"], given["node_right"], given["node_value"], given["sets"],
+        of_node("pred_missing", 0), given["node_left"], given["node_right"], values, given["sets"],
     )  # fmt: skip
-    return Layout(base, groups, (depth, starts, ids, leaves), nodes)
+    return Layout(groups, (depth, starts, ids, leaves, given["tree_output"]), nodes)
 
 
 @jit

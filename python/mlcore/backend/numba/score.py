@@ -33,7 +33,7 @@ class RawColumn(NamedTuple):
 def forest(handle: Any, codes: Any, missing: Any, out: Any, threads: Any) -> None:
     """Write margins of coded columns; see mlcore.ops.forest."""
     model = _handle(handle, "forest")
-    target = checks.output(out, np.float32, ("forest", "out"))
+    target = _margins_of(model, out, "forest")
     columns = _coded(model, codes, missing, len(target), "forest")
 
     def work(first: int, end: int) -> None:
@@ -61,7 +61,7 @@ def leaves(handle: Any, codes: Any, missing: Any, out: Any, threads: Any) -> Non
 def score(handle: Any, columns: Any, out: Any, counts: Any, threads: Any) -> None:
     """Write margins of raw columns, and add to `counts`; see mlcore.ops.score."""
     model = _handle(handle, "score")
-    target = checks.output(out, np.float32, ("score", "out"))
+    target = _margins_of(model, out, "score")
     _check_count(columns, model, ("score", "columns"))
     workers = checks.threads(threads, "score")
     raw = [_raw_column(model, item, c, len(target)) for c, item in enumerate(columns)]
@@ -110,7 +110,7 @@ def _margins(model: Forest, coded: Coded, out: Array) -> None:
     numbers = np.empty(8 * BLOCK_WORDS, np.uint64)
     hot = np.empty((model.layout.ranks + 1, BLOCK_WORDS), np.uint64)
     planes = np.empty((model.layout.planes + 1) * BLOCK_WORDS, np.uint64)
-    scratch = (hot, planes, numbers, numbers.view(np.uint8), np.empty(BLOCK_ROWS, np.float32))
+    scratch = (hot, planes, numbers, numbers.view(np.uint8), np.zeros((model.outputs, BLOCK_ROWS), model.dtype))
     margins(*model.layout, *coded, scratch, out)
 
 
@@ -151,6 +151,16 @@ def _handle(handle: Any, op: str) -> Forest:
     if not isinstance(handle, Forest):
         checks.refuse((op, "handle"), "must be a forest prepared for the Numba backend")
     return handle
+
+
+def _margins_of(model: Forest, out: Any, op: str) -> Array:
+    """The margins that leaf values are added to."""
+    where = (op, "out")
+    target = checks.as_array(out, where)
+    shaped = target.dtype == model.dtype and target.ndim == 2 and target.shape[1] == model.outputs
+    if not shaped or not target.flags.c_contiguous or not target.flags.writeable:
+        checks.refuse(where, f"must be a writeable C-contiguous {model.dtype} array of shape (rows, {model.outputs})")
+    return target
 
 
 def _check_count(given: Sequence[Any], model: Forest, where: checks.Where) -> None:

@@ -25,7 +25,7 @@ class Out:
     def start(self) -> Array:
         """The array as the op is given it."""
         if self.first is not None:
-            return np.arange(self.first, self.first + self.shape[0], dtype=self.dtype)
+            return np.arange(self.first, self.first + np.prod(self.shape)).astype(self.dtype).reshape(self.shape)
         size = int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
         return np.full(size, RUBBISH, np.uint8).view(self.dtype).reshape(self.shape)
 

@@ -39,10 +39,21 @@ def chain(rng: np.random.Generator, depth: int, predicates: int) -> Tree:
     return tree
 
 
+def lean(rng: np.random.Generator, leaves: int, predicates: int) -> Tree:
+    """A tree of this many leaves that leans to one side or the other, as leaf-wise growth makes them."""
+    if leaves == 1:
+        return LEAF
+    left = min(leaves - 1, max(1, int(rng.beta(0.6, 0.6) * leaves)))
+    return (
+        int(rng.integers(predicates)), lean(rng, left, predicates), lean(rng, leaves - left, predicates),
+    )  # fmt: skip
+
+
 def arrays(
-    rng: np.random.Generator, trees: Sequence[Tree], predicates: dict[str, Array], n_codes: Array
-) -> ForestArrays:
-    """The trees as ForestArrays; but for the root, a tree's nodes come in random order."""
+    rng: np.random.Generator, trees: Sequence[Tree], predicates: dict[str, Array], n_codes: Array,
+    *, outputs: int = 1, vectors: bool = False, dtype: str = "float32",
+) -> ForestArrays:  # fmt: skip
+    """The trees as ForestArrays; but for the root, a tree's nodes come in random order. Trees take turns with outputs."""
     starts = [0]
     pred: list[Array] = []
     left: list[Array] = []
@@ -64,9 +75,12 @@ def arrays(
             values.append(found)
     empty = np.zeros(0, np.int32)
     return ForestArrays(
-        **predicates, tree_start=np.array(starts, np.int64), node_pred=np.concatenate([empty, *pred]),
-        node_left=np.concatenate([empty, *left]), node_right=np.concatenate([empty, *right]),
-        node_value=rng.standard_normal(starts[-1]).astype(np.float32), n_codes=n_codes, base=float(np.float32(0.3)),
+        **predicates, tree_start=np.array(starts, np.int64),
+        tree_output=(np.arange(len(trees)) % (1 if vectors else outputs)).astype(np.int32),
+        node_pred=np.concatenate([empty, *pred]), node_left=np.concatenate([empty, *left]),
+        node_right=np.concatenate([empty, *right]),
+        node_value=rng.standard_normal((starts[-1], outputs if vectors else 1)).astype(dtype),
+        n_codes=n_codes, n_outputs=outputs,
     )  # fmt: skip
 
 
@@ -86,17 +100,19 @@ def predicates(rng: np.random.Generator, count: int, n_codes: Array, *, sets: in
 
 def _arguments(
     shapes: Sequence[Callable[[np.random.Generator, int], Tree]], rows: int, *, n_codes: Sequence[int] = N_CODES,
-    asked: int = 60, sets: int = 6, share: float | None = 0.1, by_tree: bool = False,
+    asked: int = 60, sets: int = 6, share: float | None = 0.1, by_tree: bool = False, outputs: int = 1,
+    vectors: bool = False, dtype: str = "float32",
 ) -> tuple[Any, ...]:  # fmt: skip
     rng = np.random.default_rng(6)
     widths = np.array(n_codes, np.int32)
     trees = [shape(rng, asked) for shape in shapes]
-    made = arrays(rng, trees, predicates(rng, asked, widths, sets=sets), widths)
+    asking = predicates(rng, asked, widths, sets=sets)
+    made = arrays(rng, trees, asking, widths, outputs=outputs, vectors=vectors, dtype=dtype)
     codes = [rng.integers(0, n, rows).astype(np.uint16 if n > 256 else np.uint8) for n in n_codes]
     missing = [
         missing_words(rng, rows, share) if share is not None and c % 3 < 2 else None for c in range(len(n_codes))
     ]
-    return made, codes, missing, Out("int32", (rows, len(trees))) if by_tree else Out("float32", (rows,))
+    return made, codes, missing, Out("int32", (rows, len(trees))) if by_tree else Out(dtype, (rows, outputs), first=-3)
 
 
 def _shape(
@@ -123,6 +139,16 @@ def _samples(by_tree: bool) -> dict[str, Callable[[], tuple[Any, ...]]]:
         "all missing": partial(make, mixed, 130, share=1.0),
         "every code": partial(make, mixed, 600, n_codes=(65536, 256), asked=3000),
         "many columns": partial(make, mixed, 130, n_codes=(9,) * 300, asked=900),
+        "networks": partial(make, [_shape(lean, size) for size in (5, 31, 63, 64, 65, 255, 256, 257)], 700),
+        **{
+            f"doubles, complete, depth {depth}": partial(make, [_shape(full, depth)] * 3, 600, dtype="float64")
+            for depth in range(9)
+        },
+        "doubles": partial(make, mixed, 700, dtype="float64"),
+        "three outputs": partial(make, mixed, 700, outputs=3),
+        "three outputs, doubles": partial(make, mixed, 700, outputs=3, dtype="float64"),
+        "vector leaves": partial(make, mixed, 700, outputs=5, vectors=True),
+        "vector leaves, doubles": partial(make, mixed, 700, outputs=2, vectors=True, dtype="float64"),
         "planes not asked": partial(make, [_shape(full, 2)], 130, asked=2000),
     }
 

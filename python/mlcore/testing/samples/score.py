@@ -15,7 +15,9 @@ from mlcore.testing.samples.forest import Tree, arrays, chain, full, predicates,
 NUMERIC: Final = (("float32", 40), ("float64", 255), ("int32", 256), ("int64", 0), ("float32", 5000))
 
 
-def _score(rows: int, *, counts: str = "some", step: int = 1, narrow: bool = False) -> tuple[Any, ...]:
+def _score(
+    rows: int, *, counts: str = "some", step: int = 1, narrow: bool = False, outputs: int = 1, dtype: str = "float32"
+) -> tuple[Any, ...]:
     rng = np.random.default_rng(8)
     kinds = [(dtype, count) for dtype, count in NUMERIC if count <= 255 or not narrow]
     raw = [
@@ -28,8 +30,8 @@ def _score(rows: int, *, counts: str = "some", step: int = 1, narrow: bool = Fal
         n_codes.append(most + 1)
     widths = np.array(n_codes, np.int32)
     trees: list[Tree] = [full(rng, 6, 80), chain(rng, 30, 80), ragged(rng, 8, 80), full(rng, 1, 80), full(rng, 0, 80)]
-    made = arrays(rng, trees, predicates(rng, 80, widths, sets=8), widths)
-    out = Out("float32", (rows,))
+    made = arrays(rng, trees, predicates(rng, 80, widths, sets=8), widths, outputs=outputs, dtype=dtype)
+    out = Out(dtype, (rows, outputs), first=1)
     if counts == "none":
         return made, raw, out, None
     slots = [len(aux) + (1 if aux.dtype == np.uint16 else 2) for *_, aux in raw]
@@ -43,7 +45,7 @@ def _nothing(rows: int) -> tuple[Any, ...]:
     rng = np.random.default_rng(9)
     widths = np.zeros(0, np.int32)
     made = arrays(rng, [full(rng, 0, 0)] * 2, predicates(rng, 0, widths), widths)
-    return made, [], Out("float32", (rows,)), []
+    return made, [], Out("float32", (rows, 1), first=0), []
 
 
 SCORE: Final[dict[str, Callable[[], tuple[Any, ...]]]] = {
@@ -52,6 +54,7 @@ SCORE: Final[dict[str, Callable[[], tuple[Any, ...]]]] = {
     "counts of all": partial(_score, 700, counts="all"),
     "counts of none": partial(_score, 700, counts="none"),
     "a byte a code": partial(_score, 700, counts="all", narrow=True),
+    "doubles, two outputs": partial(_score, 700, outputs=2, dtype="float64"),
     "several spans": partial(_score, 17_000, counts="all"),
     "no columns": partial(_nothing, 70),
 }
