@@ -130,10 +130,12 @@ const Kernels& kernels() {
   }
 }
 
-Scratch::Scratch(int64_t columns, int64_t planes, int64_t outputs) {
-  const int64_t codes_bytes = columns * kBlockRows * 2, missing_bytes = columns * kBlockWords * 8;
-  const int64_t plane_bytes = (planes + kMuxSlots) * kBlockWords * 8, row_bytes = kBlockRows * 8,
-                sum_bytes = outputs * row_bytes;
+Scratch::Scratch(const Forest& forest) : rows_(forest.block_rows) {
+  const auto columns = static_cast<int64_t>(forest.n_codes.size()), planes = static_cast<int64_t>(forest.planes.size());
+  const int64_t codes_bytes = columns * rows_ * 2, missing_bytes = columns * rows_ / 8;
+  const int64_t slot_bytes = kMuxSlots * kMuxRegisters * kBlockRows / 8;
+  const int64_t plane_bytes = planes * rows_ / 8 + slot_bytes, row_bytes = rows_ * 8;
+  const int64_t sum_bytes = forest.outputs * row_bytes;
   const int64_t total = codes_bytes + missing_bytes + plane_bytes + sum_bytes + row_bytes + 5 * 64;
   memory_ = std::make_unique<char[]>(total);  // zeroed: unused rows hold code 0
   char* at = memory_.get();

@@ -9,13 +9,10 @@
 
 namespace mlcore::cpu {
 
-constexpr int64_t kBlockRows = 512;  // rows worked on at a time: their planes stay in the L2 cache
-constexpr int64_t kBlockWords = kBlockRows / 64;
-
-// One column of a block. `codes` has room for kBlockRows of them; rows past the end hold code 0.
+// One column of a block. Rows past the end, up to a multiple of kBlockRows, hold code 0.
 struct BlockColumn {
   CodesView codes;
-  const uint64_t* missing;  // kBlockWords words
+  const uint64_t* missing;
   bool any_missing;
 };
 
@@ -47,15 +44,15 @@ struct EdgeTable {
 // `rows` is how many values will be coded: a direct table must pay for itself.
 EdgeTable make_edge_table(Type type, std::vector<char> edges, int64_t rows);
 
-// What one instruction set provides. Work is on one block of up to kBlockRows rows.
+// What one instruction set provides.
 struct Kernels {
   // Codes of `rows` contiguous values; NaN gets 0. Wide codes when the table has more than 255 edges.
   void (*bin)(const EdgeTable& table, const void* values, int64_t rows, void* codes);
   // Bit i set where value i is NaN (float types).
   void (*nan)(Type type, const void* values, int64_t rows, uint64_t* missing);
-  // Adds each tree's leaf values to the margins of `rows` rows, out[row * outputs + output]. `planes` has room for
-  // `forest.planes.size()` planes of kBlockWords words and kMuxSlots more, `sums` for kBlockRows of each output; both
-  // 64-byte aligned.
+  // Adds each tree's leaf values to the margins of up to `forest.block_rows` rows, out[row * outputs + output].
+  // `planes` has room for `forest.planes.size()` planes of a block and for the slots of a network, `sums` for a block's
+  // rows of each output; both are 64-byte aligned.
   void (*margins)(const Forest& forest, const BlockColumn* columns, uint64_t* planes, float* sums, int64_t rows,
                   float* out);
   void (*exact_margins)(const Forest& forest, const BlockColumn* columns, uint64_t* planes, double* sums, int64_t rows,
@@ -71,10 +68,10 @@ const Kernels& kernels_avx512();
 // Memory of one thread, aligned for the widest loads.
 class Scratch {
  public:
-  Scratch(int64_t columns, int64_t planes, int64_t outputs);
+  explicit Scratch(const Forest& forest);
 
-  uint8_t* codes(int64_t column) { return base_ + column * kBlockRows * 2; }
-  uint64_t* missing(int64_t column) { return missing_ + column * kBlockWords; }
+  uint8_t* codes(int64_t column) { return base_ + column * rows_ * 2; }
+  uint64_t* missing(int64_t column) { return missing_ + column * rows_ / 64; }
   uint64_t* planes() { return planes_; }
   template <typename Sum>
   Sum* sums() {
@@ -83,6 +80,7 @@ class Scratch {
   char* gathered() { return gathered_; }
 
  private:
+  int64_t rows_;
   std::unique_ptr<char[]> memory_;
   uint8_t* base_;
   uint64_t* missing_;

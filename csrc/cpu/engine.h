@@ -13,12 +13,12 @@ namespace mlcore::cpu {
 namespace {
 
 // Sets a plane's missing rows to their branch; codes of missing rows are 0 and compare as such before.
-inline void settle_missing(uint64_t* plane, const uint64_t* missing, bool right) {
-  for (int64_t w = 0; w < kBlockWords; ++w) plane[w] = right ? plane[w] | missing[w] : plane[w] & ~missing[w];
+inline void settle_missing(uint64_t* plane, const uint64_t* missing, int64_t words, bool right) {
+  for (int64_t w = 0; w < words; ++w) plane[w] = right ? plane[w] | missing[w] : plane[w] & ~missing[w];
 }
 
-inline void set_plane_wide(const uint16_t* codes, const uint64_t* set, uint64_t* plane) {
-  for (int64_t w = 0; w < kBlockWords; ++w) {
+inline void set_plane_wide(const uint16_t* codes, const uint64_t* set, int64_t words, uint64_t* plane) {
+  for (int64_t w = 0; w < words; ++w) {
     uint64_t word = 0;
     for (int64_t i = 0; i < 64; ++i) {
       const uint32_t code = codes[64 * w + i];
@@ -28,49 +28,63 @@ inline void set_plane_wide(const uint16_t* codes, const uint64_t* set, uint64_t*
   }
 }
 
+// A block at work: planes lie `stride` words apart, and `words` of each are in use.
+struct Planes {
+  uint64_t* first;
+  int64_t stride, words;
+
+  uint64_t* at(int64_t plane) const { return first + plane * stride; }
+};
+
 template <typename V>
-void fill_planes(const Forest& forest, const BlockColumn* columns, uint64_t* planes) {
+void fill_planes(const Forest& forest, const BlockColumn* columns, const Planes& planes) {
   for (const PlaneGroup& group : forest.groups) {
     const BlockColumn& column = columns[group.column];
-    uint64_t* out = planes + group.first * kBlockWords;
     const Plane* plane = forest.planes.data() + group.first;
-    if (column.codes.wide)
-      V::thresholds(static_cast<const uint16_t*>(column.codes.data), plane, group.thresholds, out);
-    else
-      V::thresholds(static_cast<const uint8_t*>(column.codes.data), plane, group.thresholds, out);
+    for (int64_t w = 0; w < planes.words; w += kBlockWords) {
+      uint64_t* out = planes.at(group.first) + w;
+      if (column.codes.wide)
+        V::thresholds(static_cast<const uint16_t*>(column.codes.data) + 64 * w, plane, group.thresholds, out,
+                      planes.stride);
+      else
+        V::thresholds(static_cast<const uint8_t*>(column.codes.data) + 64 * w, plane, group.thresholds, out,
+                      planes.stride);
+    }
     for (int64_t i = group.thresholds; i < group.thresholds + group.sets; ++i) {
       const uint64_t* set = forest.sets.data() + plane[i].code * forest.set_words;
+      uint64_t* out = planes.at(group.first + i);
       if (column.codes.wide)
-        set_plane_wide(static_cast<const uint16_t*>(column.codes.data), set, out + i * kBlockWords);
+        set_plane_wide(static_cast<const uint16_t*>(column.codes.data), set, planes.words, out);
       else
-        V::members(static_cast<const uint8_t*>(column.codes.data), set, forest.set_words, out + i * kBlockWords);
+        V::members(static_cast<const uint8_t*>(column.codes.data), set, forest.set_words, planes.words, out);
     }
     if (column.any_missing)
       for (int64_t i = 0; i < group.thresholds + group.sets; ++i)
-        settle_missing(out + i * kBlockWords, column.missing, plane[i].missing);
+        settle_missing(planes.at(group.first + i), column.missing, planes.words, plane[i].missing);
   }
 }
 
 // The plane of the node that a row stands on at level Level, out of the 2^Level heap slots from `slot` on: chosen by
 // the levels above it, bit[Level - 1] (the last decision) last.
 template <typename V, int Level, int Step = 0>
-inline typename V::Reg chosen(const uint64_t* planes, const int32_t* ids, int64_t slot, const typename V::Reg* bit) {
+inline typename V::Reg chosen(const uint64_t* planes, int64_t plane_stride, const int32_t* ids, int64_t slot,
+                              const typename V::Reg* bit) {
   if constexpr (Step == Level) {
-    return V::load(planes + ids[slot] * kBlockWords);
+    return V::load(planes + ids[slot] * plane_stride);
   } else {
     // Bit Level - 1 - Step splits the slots into even and odd runs of length 2^Step.
     constexpr int64_t stride = int64_t{1} << Step;
-    const typename V::Reg left = chosen<V, Level, Step + 1>(planes, ids, slot, bit);
-    const typename V::Reg right = chosen<V, Level, Step + 1>(planes, ids, slot + stride, bit);
+    const typename V::Reg left = chosen<V, Level, Step + 1>(planes, plane_stride, ids, slot, bit);
+    const typename V::Reg right = chosen<V, Level, Step + 1>(planes, plane_stride, ids, slot + stride, bit);
     return V::mux(bit[Level - 1 - Step], right, left);
   }
 }
 
 template <typename V, int Level, int Depth>
-inline void decide(const uint64_t* planes, const int32_t* ids, typename V::Reg* bit) {
+inline void decide(const uint64_t* planes, int64_t plane_stride, const int32_t* ids, typename V::Reg* bit) {
   if constexpr (Level < Depth) {
-    bit[Level] = chosen<V, Level>(planes, ids, (int64_t{1} << Level) - 1, bit);
-    decide<V, Level + 1, Depth>(planes, ids, bit);
+    bit[Level] = chosen<V, Level>(planes, plane_stride, ids, (int64_t{1} << Level) - 1, bit);
+    decide<V, Level + 1, Depth>(planes, plane_stride, ids, bit);
   }
 }
 
@@ -80,7 +94,7 @@ void add_leaves(const Forest& forest, const Tree& tree, const typename V::Reg* b
   constexpr int64_t size = int64_t{1} << Bits > kFewestLeaves ? int64_t{1} << Bits : kFewestLeaves;
   for (int64_t j = 0; j < forest.width; ++j) {
     const int64_t table = tree.leaves + j * size;
-    Sum* target = sums + (tree.output + j) * kBlockRows + at;
+    Sum* target = sums + (tree.output + j) * forest.block_rows + at;
     if constexpr (std::is_same_v<Sum, float>)
       V::template add_leaves<Bits>(bit, forest.floats.tables.data() + table, forest.floats.bytes.data() + 4 * table,
                                    target);
@@ -90,35 +104,59 @@ void add_leaves(const Forest& forest, const Tree& tree, const typename V::Reg* b
 }
 
 template <typename V, int Bits, typename Sum>
-void complete(const Forest& forest, const Tree& tree, const uint64_t* planes, Sum* sums) {
-  for (int64_t at = 0; at < kBlockRows; at += V::rows) {
+void complete(const Forest& forest, const Tree& tree, const Planes& planes, Sum* sums) {
+  for (int64_t at = 0; at < 64 * planes.words; at += V::rows) {
     typename V::Reg bit[Bits];
-    decide<V, 0, Bits>(planes + at / 64, forest.plane_ids.data() + tree.first, bit);
+    decide<V, 0, Bits>(planes.first + at / 64, planes.stride, forest.plane_ids.data() + tree.first, bit);
     add_leaves<V, Bits>(forest, tree, bit, at, sums);
   }
 }
 
-template <typename V, int Bits, typename Sum>
-void network(const Forest& forest, const Tree& tree, uint64_t* planes, Sum* sums) {
+// The muxes of a network one after another, each on Regs registers of rows: what a mux costs beside its loads is
+// shared.
+template <typename V, int Bits, int Regs, typename Sum>
+void network(const Forest& forest, const Tree& tree, const Planes& planes, int64_t at, Sum* sums) {
   using Reg = typename V::Reg;
-  Reg* slot = reinterpret_cast<Reg*>(planes + static_cast<int64_t>(forest.planes.size()) * kBlockWords);
-  slot[0] = V::none();
-  slot[1] = V::all();
+  using Slot = Reg[Regs];
+  Slot* slot = reinterpret_cast<Slot*>(planes.at(static_cast<int64_t>(forest.planes.size())));
+  for (int r = 0; r < Regs; ++r) {
+    slot[0][r] = V::none();
+    slot[1][r] = V::all();
+  }
   const Mux* muxes = forest.muxes.data() + tree.first;
-  for (int64_t at = 0; at < kBlockRows; at += V::rows) {
-    for (int64_t i = 0; i < tree.count; ++i) {
-      const Mux& mux = muxes[i];
-      slot[mux.to] = V::mux(V::load(planes + mux.plane * kBlockWords + at / 64), slot[mux.one], slot[mux.zero]);
+  for (int64_t i = 0; i < tree.count; ++i) {
+    const Mux& mux = muxes[i];
+    const uint64_t *plane = planes.at(mux.plane) + at / 64, *left = planes.at(mux.left) + at / 64,
+                   *right = planes.at(mux.right) + at / 64;
+    const Slot &a = slot[mux.from[0]], &b = slot[mux.from[1]], &c = slot[mux.from[2]], &d = slot[mux.from[3]];
+    Slot& to = slot[mux.to];
+    for (int r = 0; r < Regs; ++r) {
+      const int64_t word = r * V::rows / 64;
+      const Reg lower = V::mux(V::load(left + word), b[r], a[r]), upper = V::mux(V::load(right + word), d[r], c[r]);
+      to[r] = V::mux(V::load(plane + word), upper, lower);
     }
-    add_leaves<V, Bits>(forest, tree, slot + kResultSlot, at, sums);
+  }
+  for (int r = 0; r < Regs; ++r) {
+    Reg bit[Bits];
+    for (int b = 0; b < Bits; ++b) bit[b] = slot[kResultSlot + b][r];
+    add_leaves<V, Bits>(forest, tree, bit, at + r * V::rows, sums);
   }
 }
 
+template <typename V, int Bits, typename Sum>
+void network(const Forest& forest, const Tree& tree, const Planes& planes, Sum* sums) {
+  int64_t at = 0;
+  const int64_t rows = 64 * planes.words;
+  for (; at + kMuxRegisters * V::rows <= rows; at += kMuxRegisters * V::rows)
+    network<V, Bits, kMuxRegisters>(forest, tree, planes, at, sums);
+  for (; at < rows; at += V::rows) network<V, Bits, 1>(forest, tree, planes, at, sums);
+}
+
 template <typename V, typename Sum>
-void walk(const Forest& forest, const Tree& tree, const BlockColumn* columns, Sum* sums) {
+void walk(const Forest& forest, const Tree& tree, const BlockColumn* columns, int64_t rows, Sum* sums) {
   const ops::Node* nodes = forest.nodes.data() + tree.root;
   const Sum* values = forest.values<Sum>().nodes.data() + tree.root * forest.width;
-  for (int64_t row = 0; row < kBlockRows; ++row) {
+  for (int64_t row = 0; row < rows; ++row) {
     const int32_t leaf = ops::leaf_one(
         nodes, forest.sets.data(), forest.set_words,
         [&](int32_t c) -> uint32_t {
@@ -127,24 +165,26 @@ void walk(const Forest& forest, const Tree& tree, const BlockColumn* columns, Su
         },
         [&](int32_t c) { return ((columns[c].missing[row >> 6] >> (row & 63)) & 1) != 0; });
     for (int64_t j = 0; j < forest.width; ++j)
-      sums[(tree.output + j) * kBlockRows + V::template position<Sum>(row)] += values[leaf * forest.width + j];
+      sums[(tree.output + j) * forest.block_rows + V::template position<Sum>(row)] += values[leaf * forest.width + j];
   }
 }
 
 template <typename V, int Bits, typename Sum>
-void add_numbered(const Forest& forest, const Tree& tree, uint64_t* planes, Sum* sums) {
+void add_numbered(const Forest& forest, const Tree& tree, const Planes& planes, Sum* sums) {
   tree.shape == Shape::complete ? complete<V, Bits>(forest, tree, planes, sums)
                                 : network<V, Bits>(forest, tree, planes, sums);
 }
 
 template <typename V, typename Sum>
-void add_tree(const Forest& forest, const Tree& tree, const BlockColumn* columns, uint64_t* planes, Sum* sums) {
-  if (tree.shape == Shape::walk) return walk<V>(forest, tree, columns, sums);
+void add_tree(const Forest& forest, const Tree& tree, const BlockColumn* columns, const Planes& planes, Sum* sums) {
+  const int64_t rows = 64 * planes.words;
+  if (tree.shape == Shape::walk) return walk<V>(forest, tree, columns, rows, sums);
   switch (tree.bits) {
     case 0:
       for (int64_t j = 0; j < forest.width; ++j)
-        for (int64_t row = 0; row < kBlockRows; ++row)
-          sums[(tree.output + j) * kBlockRows + row] += forest.values<Sum>().tables[tree.leaves + j * kFewestLeaves];
+        for (int64_t row = 0; row < rows; ++row)
+          sums[(tree.output + j) * forest.block_rows + row] +=
+              forest.values<Sum>().tables[tree.leaves + j * kFewestLeaves];
       break;
 #define MLCORE_BITS(b)                              \
   case b:                                           \
@@ -156,17 +196,18 @@ void add_tree(const Forest& forest, const Tree& tree, const BlockColumn* columns
   }
 }
 
-// `sums` has room for kBlockRows of each output, in the order in which V adds to them.
+// `sums` has room for a block's rows of each output, in the order in which V adds to them.
 template <typename V, typename Sum>
-void margins(const Forest& forest, const BlockColumn* columns, uint64_t* planes, Sum* sums, int64_t rows, Sum* out) {
+void margins(const Forest& forest, const BlockColumn* columns, uint64_t* scratch, Sum* sums, int64_t rows, Sum* out) {
+  const Planes planes{scratch, forest.block_rows / 64, (rows + kBlockRows - 1) / kBlockRows * kBlockWords};
   fill_planes<V>(forest, columns, planes);
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t k = 0; k < forest.outputs; ++k)
-      sums[k * kBlockRows + V::template position<Sum>(row)] = out[row * forest.outputs + k];
+      sums[k * forest.block_rows + V::template position<Sum>(row)] = out[row * forest.outputs + k];
   for (const Tree& tree : forest.trees) add_tree<V>(forest, tree, columns, planes, sums);
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t k = 0; k < forest.outputs; ++k)
-      out[row * forest.outputs + k] = sums[k * kBlockRows + V::template position<Sum>(row)];
+      out[row * forest.outputs + k] = sums[k * forest.block_rows + V::template position<Sum>(row)];
 }
 
 template <typename T, typename Code>

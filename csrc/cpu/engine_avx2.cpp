@@ -93,12 +93,12 @@ struct Avx2 {
     return (row & ~int64_t{31}) + ((in & 12) << 1) + ((in & 16) >> 2) + (in & 3);
   }
 
-  static void thresholds(const uint8_t* codes, const Plane* plane, int64_t count, uint64_t* out) {
+  static void thresholds(const uint8_t* codes, const Plane* plane, int64_t count, uint64_t* out, int64_t stride) {
     for (int64_t at = 0; at < kBlockRows; at += 256) {
       __m256i code[8];
       for (int i = 0; i < 8; ++i) code[i] = flip8(load_codes(codes + at + 32 * i));
       for (int64_t p = 0; p < count; ++p) {
-        uint64_t* words = out + p * kBlockWords + at / 64;
+        uint64_t* words = out + p * stride + at / 64;
         if (plane[p].code == 0 || plane[p].code == 256) {  // always, never
           for (int i = 0; i < 4; ++i) words[i] = plane[p].code == 0 ? ~uint64_t{0} : 0;
           continue;
@@ -110,10 +110,10 @@ struct Avx2 {
     }
   }
 
-  static void thresholds(const uint16_t* codes, const Plane* plane, int64_t count, uint64_t* out) {
+  static void thresholds(const uint16_t* codes, const Plane* plane, int64_t count, uint64_t* out, int64_t stride) {
     for (int64_t p = 0; p < count; ++p)
       for (int64_t w = 0; w < kBlockWords; ++w) {
-        uint64_t& word = out[p * kBlockWords + w];
+        uint64_t& word = out[p * stride + w];
         if (plane[p].code == 0 || plane[p].code == 65536) {
           word = plane[p].code == 0 ? ~uint64_t{0} : 0;
           continue;
@@ -131,14 +131,14 @@ struct Avx2 {
   }
 
   // Is bit `code` of the set on? The set's byte code >> 3 by shuffles, its bit code & 7 by another.
-  static void members(const uint8_t* codes, const uint64_t* set, int64_t set_words, uint64_t* plane) {
+  static void members(const uint8_t* codes, const uint64_t* set, int64_t set_words, int64_t words, uint64_t* plane) {
     alignas(32) uint64_t bits[4] = {0, 0, 0, 0};
     for (int64_t w = 0; w < set_words && w < 4; ++w) bits[w] = set[w];
     const __m128i* halves = reinterpret_cast<const __m128i*>(bits);
     const __m256i low = _mm256_broadcastsi128_si256(halves[0]), high = _mm256_broadcastsi128_si256(halves[1]);
     const __m256i power = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201ULL));
     __m256i inside[2];
-    for (int64_t w = 0; w < kBlockWords; ++w) {
+    for (int64_t w = 0; w < words; ++w) {
       for (int i = 0; i < 2; ++i) {
         const __m256i code = load_codes(codes + 64 * w + 32 * i);
         const __m256i byte = _mm256_and_si256(_mm256_srli_epi16(code, 3), _mm256_set1_epi8(31));

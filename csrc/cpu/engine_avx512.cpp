@@ -65,37 +65,37 @@ struct Avx512 {
     return row;
   }
 
-  static void thresholds(const uint8_t* codes, const Plane* plane, int64_t count, uint64_t* out) {
+  static void thresholds(const uint8_t* codes, const Plane* plane, int64_t count, uint64_t* out, int64_t stride) {
     __m512i code[kBlockWords];
     for (int64_t w = 0; w < kBlockWords; ++w) code[w] = load_codes(codes + 64 * w);
     for (int64_t p = 0; p < count; ++p) {
       const bool never = plane[p].code == 256;
       const __m512i threshold = _mm512_set1_epi8(static_cast<char>(plane[p].code));
       for (int64_t w = 0; w < kBlockWords; ++w)
-        out[p * kBlockWords + w] = never ? 0 : _mm512_cmpge_epu8_mask(code[w], threshold);
+        out[p * stride + w] = never ? 0 : _mm512_cmpge_epu8_mask(code[w], threshold);
     }
   }
 
-  static void thresholds(const uint16_t* codes, const Plane* plane, int64_t count, uint64_t* out) {
+  static void thresholds(const uint16_t* codes, const Plane* plane, int64_t count, uint64_t* out, int64_t stride) {
     for (int64_t p = 0; p < count; ++p) {
       const bool never = plane[p].code == 65536;
       const __m512i threshold = _mm512_set1_epi16(static_cast<int16_t>(plane[p].code));
       for (int64_t w = 0; w < kBlockWords; ++w) {
         const uint64_t low = _mm512_cmpge_epu16_mask(load_codes(codes + 64 * w), threshold);
         const uint64_t high = _mm512_cmpge_epu16_mask(load_codes(codes + 64 * w + 32), threshold);
-        out[p * kBlockWords + w] = never ? 0 : low | (high << 32);
+        out[p * stride + w] = never ? 0 : low | (high << 32);
       }
     }
   }
 
   // Is bit `code` of the set on? The set's byte code >> 3 by shuffles, its bit code & 7 by another.
-  static void members(const uint8_t* codes, const uint64_t* set, int64_t set_words, uint64_t* plane) {
+  static void members(const uint8_t* codes, const uint64_t* set, int64_t set_words, int64_t words, uint64_t* plane) {
     alignas(16) uint64_t bits[4] = {0, 0, 0, 0};
     for (int64_t w = 0; w < set_words && w < 4; ++w) bits[w] = set[w];
     const __m128i* halves = reinterpret_cast<const __m128i*>(bits);
     const __m512i low = _mm512_broadcast_i32x4(halves[0]), high = _mm512_broadcast_i32x4(halves[1]);
     const __m512i power = _mm512_set1_epi64(static_cast<int64_t>(0x8040201008040201ULL));
-    for (int64_t w = 0; w < kBlockWords; ++w) {
+    for (int64_t w = 0; w < words; ++w) {
       const __m512i code = load_codes(codes + 64 * w);
       const __m512i byte = _mm512_and_si512(_mm512_srli_epi16(code, 3), _mm512_set1_epi8(31));
       const __mmask64 upper = _mm512_cmpgt_epi8_mask(byte, _mm512_set1_epi8(15));

@@ -25,17 +25,17 @@ struct Portable {
   static uint64_t nan_bits(const double* x) { return *x != *x; }
 
   template <typename Code>
-  static void thresholds(const Code* codes, const Plane* plane, int64_t count, uint64_t* out) {
+  static void thresholds(const Code* codes, const Plane* plane, int64_t count, uint64_t* out, int64_t stride) {
     for (int64_t p = 0; p < count; ++p)
       for (int64_t w = 0; w < kBlockWords; ++w) {
         uint64_t word = 0;
         for (int64_t i = 0; i < 64; ++i) word |= static_cast<uint64_t>(codes[64 * w + i] >= plane[p].code) << i;
-        out[p * kBlockWords + w] = word;
+        out[p * stride + w] = word;
       }
   }
 
-  static void members(const uint8_t* codes, const uint64_t* set, int64_t, uint64_t* plane) {
-    for (int64_t w = 0; w < kBlockWords; ++w) {
+  static void members(const uint8_t* codes, const uint64_t* set, int64_t, int64_t words, uint64_t* plane) {
+    for (int64_t w = 0; w < words; ++w) {
       uint64_t word = 0;
       for (int64_t i = 0; i < 64; ++i) {
         const uint32_t code = codes[64 * w + i];

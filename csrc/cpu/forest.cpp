@@ -173,28 +173,49 @@ class Layout {
   // Lists the muxes that give the bits of the leaf reached below `node`. Bits that all those leaves share need none.
   Slots select(int32_t node, int bits, bool root) {
     Slots found{};
-    if (s_.node_pred[first_ + node] < 0) {
+    if (is_leaf(node)) {
       const int32_t number = numbers_[static_cast<size_t>(node)];
       for (int b = 0; b < bits; ++b) found[static_cast<size_t>(b)] = (number >> (bits - 1 - b)) & 1;
       return found;
     }
-    const int32_t left = s_.node_left[first_ + node], right = s_.node_right[first_ + node];
-    // The side with more leaves first: its results alone wait in slots while the other is worked on.
-    const bool left_first = leaves_below_[static_cast<size_t>(left)] >= leaves_below_[static_cast<size_t>(right)];
-    Slots zero, one;
-    if (left_first) zero = select(left, bits, false);
-    one = select(right, bits, false);
-    if (!left_first) zero = select(left, bits, false);
+    const std::array<int32_t, 2> children{left(node), right(node)};
+    std::array<int32_t, 4> below{};
+    for (size_t side = 0; side < 2; ++side) {
+      const int32_t child = children[side];
+      below[2 * side] = is_leaf(child) ? child : left(child);
+      below[2 * side + 1] = is_leaf(child) ? child : right(child);
+    }
+    // What has most leaves comes first: its results alone wait in slots while the others are worked on.
+    std::array<size_t, 4> order{0, 1, 2, 3};
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+      return leaves_below_[static_cast<size_t>(below[a])] > leaves_below_[static_cast<size_t>(below[b])];
+    });
+    std::array<Slots, 4> from{};
+    for (const size_t i : order) {
+      const bool repeated = i % 2 == 1 && below[i] == below[i - 1];
+      from[i] = repeated ? from[i - 1] : select(below[i], bits, false);
+    }
     for (size_t b = 0; b < static_cast<size_t>(bits); ++b) {
-      found[b] = zero[b];
-      if (zero[b] == one[b]) continue;
-      for (const uint8_t slot : {zero[b], one[b]})
-        if (slot >= kResultSlot) free_.push_back(slot);
+      found[b] = from[0][b];
+      if (from[0][b] == from[1][b] && from[0][b] == from[2][b] && from[0][b] == from[3][b]) continue;
+      for (const Slots& slots : from)
+        if (slots[b] >= kResultSlot) free_.push_back(slots[b]);
       found[b] = root ? static_cast<uint8_t>(kResultSlot + b) : free_.back();
       if (!root) free_.pop_back();
-      f_.muxes.push_back({plane_of_[static_cast<size_t>(s_.node_pred[first_ + node])], one[b], zero[b], found[b]});
+      f_.muxes.push_back({plane(node),
+                          plane(children[0]),
+                          plane(children[1]),
+                          {from[0][b], from[1][b], from[2][b], from[3][b]},
+                          found[b]});
     }
     return found;
+  }
+
+  bool is_leaf(int32_t node) const { return s_.node_pred[first_ + node] < 0; }
+  int32_t left(int32_t node) const { return s_.node_left[first_ + node]; }
+  int32_t right(int32_t node) const { return s_.node_right[first_ + node]; }
+  int32_t plane(int32_t node) const {
+    return is_leaf(node) ? 0 : plane_of_[static_cast<size_t>(s_.node_pred[first_ + node])];
   }
 
   template <typename Sum>
@@ -240,6 +261,14 @@ void add_nodes(const ForestSpec& s, Forest& f) {
     f.floats.nodes.assign(static_cast<const float*>(s.node_value), static_cast<const float*>(s.node_value) + values);
 }
 
+constexpr int64_t kPlaneBytes = 1024 * 1024;  // the L2 cache of the machines at hand
+
+int64_t block_rows_for(int64_t planes) {
+  int64_t rows = kMostBlockRows;
+  while (rows > kBlockRows && planes * rows / 8 > kPlaneBytes) rows /= 2;
+  return rows;
+}
+
 // A complete tree's muxes run in registers, a network's through the cache: so a network must save half of them.
 Shape shape_of(const Extent& extent) {
   if (extent.depth <= kMostBits && (int64_t{1} << extent.depth) <= 4 * extent.leaves) return Shape::complete;
@@ -272,6 +301,7 @@ Forest prepare(const ForestSpec& s) {
   f.n_codes.assign(s.n_codes, s.n_codes + s.columns);
   f.sets.assign(s.set_bits, s.set_bits + s.sets * s.set_words);
   Layout layout(s, f, number_planes(s, used, f));
+  f.block_rows = block_rows_for(static_cast<int64_t>(f.planes.size()));
   add_nodes(s, f);
   for (int64_t t = 0; t < s.trees; ++t)
     layout.add(t, shape_of(extents[static_cast<size_t>(t)]), extents[static_cast<size_t>(t)]);

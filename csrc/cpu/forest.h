@@ -35,10 +35,13 @@ struct PlaneGroup {
   int64_t first, thresholds, sets;
 };
 
-// One step of a tree's network: slot `to` becomes, row by row, slot `one` where the plane is set, else slot `zero`.
+// One step of a tree's network, for a node and its two children: slot `to` becomes, row by row, one of four slots, by
+// the node's plane (right: the latter two), and then by that child's (right: the latter). A child that is a leaf has a
+// plane that does not matter, and the same slot twice.
 struct Mux {
-  int32_t plane;
-  uint8_t one, zero, to;
+  int32_t plane, left, right;
+  uint8_t from[4];
+  uint8_t to;
 };
 
 // How a tree finds its leaf's number, left to right.
@@ -48,9 +51,13 @@ enum class Shape : uint8_t {
   walk       // node by node, row by row
 };
 
+constexpr int64_t kBlockRows = 512;  // the granule of blocks
+constexpr int64_t kBlockWords = kBlockRows / 64;
+constexpr int64_t kMostBlockRows = 2048;
 constexpr int kMostBits = 8;       // of a leaf's number
 constexpr int kMuxSlots = 256;     // of a network; the first two hold no row and every row
 constexpr int kResultSlot = 2;     // the leaf number's highest bit; the lower ones follow
+constexpr int kMuxRegisters = 4;   // of rows that a network works on at a time
 constexpr int kFewestLeaves = 16;  // a leaf table is at least as long as one shuffle reads
 
 struct Tree {
@@ -74,6 +81,7 @@ struct LeafValues {
 struct Forest {
   bool doubles;
   int32_t outputs;
+  int64_t block_rows;  // worked on at a time: as many as keep the planes in the L2 cache
   int64_t width, set_words;
   std::vector<int32_t> n_codes;
   std::vector<Plane> planes;

@@ -14,8 +14,10 @@ namespace mlcore::cpu {
 
 namespace {
 
-constexpr int64_t kSpanBlocks = 16;  // blocks a worker takes at a time; spans never depend on the number of threads
-constexpr int64_t kSpanRows = kSpanBlocks * kBlockRows;
+constexpr int64_t kSpanRows = 16 * kBlockRows;  // a worker takes at a time; never depends on the number of threads
+
+// Rows that a block works on: whole granules.
+int64_t padded(int64_t rows) { return (rows + kBlockRows - 1) / kBlockRows * kBlockRows; }
 
 int64_t spans_for(int64_t n) { return (n + kSpanRows - 1) / kSpanRows; }
 
@@ -23,23 +25,20 @@ int workers_for(int64_t n, int threads) {
   return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(threads, spans_for(n))));
 }
 
-// Calls work(first row, rows, worker) for each block, spans side by side.
+// Calls work(first row, rows, worker) for each block of the forest's size, spans side by side.
 template <typename Work>
-void for_blocks(int64_t n, int threads, Work work) {
+void for_blocks(const Forest& forest, int64_t n, int threads, Work work) {
   parallel_for(spans_for(n), threads, [&](int64_t span, int worker) {
     const int64_t end = std::min(n, (span + 1) * kSpanRows);
-    for (int64_t first = span * kSpanRows; first < end; first += kBlockRows)
-      work(first, std::min(kBlockRows, end - first), worker);
+    for (int64_t first = span * kSpanRows; first < end; first += forest.block_rows)
+      work(first, std::min(forest.block_rows, end - first), worker);
   });
 }
 
 // Scratch and counts of one worker.
 struct Worker {
   Worker(const Forest& forest, const std::vector<RawColumn>& raw)
-      : scratch(static_cast<int64_t>(forest.n_codes.size()), static_cast<int64_t>(forest.planes.size()),
-                forest.outputs),
-        columns(forest.n_codes.size()),
-        counts(raw.size()) {
+      : scratch(forest), columns(forest.n_codes.size()), counts(raw.size()) {
     for (size_t c = 0; c < columns.size(); ++c) {
       const auto column = static_cast<int64_t>(c);
       columns[c] = {{scratch.codes(column), forest.wide(column)}, scratch.missing(column), false};
@@ -73,12 +72,13 @@ void finish_block(const Forest& forest, Worker& worker, int64_t first, int64_t r
 // Takes a block's codes and missing words out of whole columns; rows past the end get code 0.
 void load_codes(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t first, int64_t rows,
                 Worker& worker) {
+  const int64_t words = padded(rows) / 64;
   for (size_t c = 0; c < columns.size(); ++c) {
     const auto column = static_cast<int64_t>(c);
     const size_t width = forest.wide(column) ? 2 : 1, used = static_cast<size_t>(rows) * width;
     uint8_t* codes = worker.scratch.codes(column);
     std::memcpy(codes, static_cast<const char*>(columns[c].codes) + static_cast<size_t>(first) * width, used);
-    std::memset(codes + used, 0, static_cast<size_t>(kBlockRows) * width - used);
+    std::memset(codes + used, 0, static_cast<size_t>(padded(rows)) * width - used);
     for (int64_t i = 0; i < rows; ++i) {
       const int32_t code = width == 2 ? reinterpret_cast<const uint16_t*>(codes)[i] : codes[i];
       if (code >= forest.n_codes[c])
@@ -86,12 +86,12 @@ void load_codes(const Forest& forest, const std::vector<CodedColumn>& columns, i
                                 std::to_string(code) + " is not below " + std::to_string(forest.n_codes[c]));
     }
     uint64_t* missing = worker.scratch.missing(column);
-    std::memset(missing, 0, kBlockWords * sizeof(uint64_t));
+    std::memset(missing, 0, static_cast<size_t>(words) * sizeof(uint64_t));
     if (columns[c].missing != nullptr)
       std::memcpy(missing, columns[c].missing + first / 64, static_cast<size_t>(words_for(rows)) * sizeof(uint64_t));
     if (rows % 64 != 0) missing[rows / 64] &= (uint64_t{1} << (rows % 64)) - 1;
-    worker.columns[c].any_missing = std::any_of(missing, missing + kBlockWords, [](uint64_t w) { return w != 0; });
-    for (int64_t w = 0; w < kBlockWords; ++w)  // a missing row compares as code 0
+    worker.columns[c].any_missing = std::any_of(missing, missing + words, [](uint64_t w) { return w != 0; });
+    for (int64_t w = 0; w < words; ++w)  // a missing row compares as code 0
       for (uint64_t left = missing[w]; left != 0; left &= left - 1) {
         const int64_t row = 64 * w + __builtin_ctzll(left);
         std::memset(codes + static_cast<size_t>(row) * width, 0, width);
@@ -109,10 +109,10 @@ void code_block(const RawColumn& raw, bool wide, int64_t column, int64_t first, 
   else
     count = encode_block(raw.view, raw.table, raw.table_size, wide, first, rows, codes, missing, gathered);
   worker.columns[static_cast<size_t>(column)].any_missing = count > 0;
-  if (rows < kBlockRows) {
-    const int64_t width = wide ? 2 : 1;
-    std::memset(codes + rows * width, 0, static_cast<size_t>((kBlockRows - rows) * width));
-    std::memset(missing + words_for(rows), 0, static_cast<size_t>(kBlockWords - words_for(rows)) * sizeof(uint64_t));
+  if (rows < padded(rows)) {
+    const int64_t width = wide ? 2 : 1, words = padded(rows) / 64;
+    std::memset(codes + rows * width, 0, static_cast<size_t>((padded(rows) - rows) * width));
+    std::memset(missing + words_for(rows), 0, static_cast<size_t>(words - words_for(rows)) * sizeof(uint64_t));
   }
   std::vector<int64_t>& counts = worker.counts[static_cast<size_t>(column)];
   if (counts.empty()) return;
@@ -134,7 +134,7 @@ void code_block(const RawColumn& raw, bool wide, int64_t column, int64_t first, 
 
 void forest(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t n, Margins out, int threads) {
   const auto workers = make_workers(forest, {}, workers_for(n, threads));
-  for_blocks(n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
+  for_blocks(forest, n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
     load_codes(forest, columns, first, rows, *workers[static_cast<size_t>(w)]);
     finish_block(forest, *workers[static_cast<size_t>(w)], first, rows, out);
   });
@@ -143,7 +143,7 @@ void forest(const Forest& forest, const std::vector<CodedColumn>& columns, int64
 void leaves(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t n, int32_t* out, int threads) {
   const auto workers = make_workers(forest, {}, workers_for(n, threads));
   const auto trees = static_cast<int64_t>(forest.trees.size());
-  for_blocks(n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
+  for_blocks(forest, n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
     load_codes(forest, columns, first, rows, *workers[static_cast<size_t>(w)]);
     const std::vector<BlockColumn>& block = workers[static_cast<size_t>(w)]->columns;
     for (int64_t row = 0; row < rows; ++row)
@@ -161,7 +161,7 @@ void leaves(const Forest& forest, const std::vector<CodedColumn>& columns, int64
 
 void score(const Forest& forest, const std::vector<RawColumn>& columns, int64_t n, Margins out, int threads) {
   const auto workers = make_workers(forest, columns, workers_for(n, threads));
-  for_blocks(n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
+  for_blocks(forest, n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
     Worker& worker = *workers[static_cast<size_t>(w)];
     for (size_t c = 0; c < columns.size(); ++c) try {
         code_block(columns[c], forest.wide(static_cast<int64_t>(c)), static_cast<int64_t>(c), first, rows, worker);
