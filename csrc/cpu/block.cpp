@@ -136,12 +136,14 @@ Scratch::Scratch(const Forest& forest) : rows_(forest.block_rows) {
   const int64_t slot_bytes = kMuxSlots * kMuxRegisters * kBlockRows / 8;
   const int64_t plane_bytes = planes * rows_ / 8 + slot_bytes, row_bytes = rows_ * 8;
   const int64_t sum_bytes = forest.outputs * row_bytes;
-  const int64_t total = codes_bytes + missing_bytes + plane_bytes + sum_bytes + row_bytes + 5 * 64;
+  const int64_t cell_bytes = forest.deep_nodes.empty() ? 0 : rows_ * static_cast<int64_t>(forest.cells.size()) * 2;
+  const int64_t total = codes_bytes + missing_bytes + plane_bytes + cell_bytes + sum_bytes + row_bytes + 6 * 64;
   memory_ = std::make_unique<char[]>(total);  // zeroed: unused rows hold code 0
   char* at = memory_.get();
   base_ = reinterpret_cast<uint8_t*>(aligned(at, codes_bytes));
   missing_ = reinterpret_cast<uint64_t*>(aligned(at, missing_bytes));
   planes_ = reinterpret_cast<uint64_t*>(aligned(at, plane_bytes));
+  cells_ = reinterpret_cast<uint16_t*>(aligned(at, cell_bytes));
   sums_ = aligned(at, sum_bytes);
   gathered_ = aligned(at, row_bytes);
 }

@@ -51,12 +51,12 @@ struct Kernels {
   // Bit i set where value i is NaN (float types).
   void (*nan)(Type type, const void* values, int64_t rows, uint64_t* missing);
   // Adds each tree's leaf values to the margins of up to `forest.block_rows` rows, out[row * outputs + output].
-  // `planes` has room for `forest.planes.size()` planes of a block and for the slots of a network, `sums` for a block's
-  // rows of each output; both are 64-byte aligned.
-  void (*margins)(const Forest& forest, const BlockColumn* columns, uint64_t* planes, float* sums, int64_t rows,
-                  float* out);
-  void (*exact_margins)(const Forest& forest, const BlockColumn* columns, uint64_t* planes, double* sums, int64_t rows,
-                        double* out);
+  // `planes` has room for `forest.planes.size()` planes of a block and for the slots of a network, `cells` for the
+  // cells of a block's rows, `sums` for its rows of each output; all are 64-byte aligned.
+  void (*margins)(const Forest& forest, const BlockColumn* columns, uint64_t* planes, uint16_t* cells, float* sums,
+                  int64_t rows, float* out);
+  void (*exact_margins)(const Forest& forest, const BlockColumn* columns, uint64_t* planes, uint16_t* cells,
+                        double* sums, int64_t rows, double* out);
 };
 
 // The kernels of the instruction set in use.
@@ -73,6 +73,7 @@ class Scratch {
   uint8_t* codes(int64_t column) { return base_ + column * rows_ * 2; }
   uint64_t* missing(int64_t column) { return missing_ + column * rows_ / 64; }
   uint64_t* planes() { return planes_; }
+  uint16_t* cells() { return cells_; }
   template <typename Sum>
   Sum* sums() {
     return reinterpret_cast<Sum*>(sums_);
@@ -85,6 +86,7 @@ class Scratch {
   uint8_t* base_;
   uint64_t* missing_;
   uint64_t* planes_;
+  uint16_t* cells_;
   char* sums_;
   char* gathered_;
 };

@@ -152,6 +152,67 @@ void network(const Forest& forest, const Tree& tree, const Planes& planes, Sum* 
   for (; at < rows; at += V::rows) network<V, Bits, 1>(forest, tree, planes, at, sums);
 }
 
+// Writes a row after another the cells that deep trees look at.
+inline void fill_cells(const Forest& forest, const BlockColumn* columns, int64_t rows, uint16_t* cells) {
+  const auto stride = static_cast<int64_t>(forest.cells.size());
+  for (int64_t v = 0; v < stride; ++v) {
+    const Cell& cell = forest.cells[static_cast<size_t>(v)];
+    uint16_t* out = cells + v;
+    if (cell.column < 0) {
+      for (int64_t row = 0; row < rows; ++row) out[row * stride] = 0;
+      continue;
+    }
+    const BlockColumn& column = columns[cell.column];
+    const auto* wide = static_cast<const uint16_t*>(column.codes.data);
+    const auto* narrow = static_cast<const uint8_t*>(column.codes.data);
+    if (cell.set >= 0) {
+      const uint64_t* set = forest.sets.data() + cell.set * forest.set_words;
+      for (int64_t row = 0; row < rows; ++row) {
+        const uint32_t code = column.codes.wide ? wide[row] : narrow[row];
+        out[row * stride] = (set[code >> 6] >> (code & 63)) & 1;
+      }
+    } else if (column.codes.wide) {
+      for (int64_t row = 0; row < rows; ++row) out[row * stride] = wide[row];
+    } else {
+      for (int64_t row = 0; row < rows; ++row) out[row * stride] = narrow[row];
+    }
+    if (!column.any_missing) continue;
+    for (int64_t w = 0; w < (rows + 63) / 64; ++w)
+      for (uint64_t left = column.missing[w]; left != 0; left &= left - 1)
+        out[(64 * w + __builtin_ctzll(left)) * stride] = cell.missing_right ? kNoCode : 0;
+  }
+}
+
+constexpr int kDeepRows = 16;  // side by side: while one waits for its node, the others go on
+
+template <typename V, typename Sum>
+void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t rows, Sum* sums) {
+  const DeepNode* nodes = forest.deep_nodes.data() + tree.first;
+  const int32_t* origin = forest.deep_origin.data() + tree.first;
+  const Sum* values = forest.values<Sum>().nodes.data() + tree.root * forest.width;
+  const auto stride = static_cast<int64_t>(forest.cells.size());
+  for (int64_t first = 0; first < rows; first += kDeepRows) {
+    int32_t at[kDeepRows] = {};
+    const uint16_t* row = cells + first * stride;
+    for (bool moved = true; moved;) {
+      int32_t before[kDeepRows];
+      for (int i = 0; i < kDeepRows; ++i) before[i] = at[i];
+      for (int step = 0; step < 4; ++step)
+        for (int i = 0; i < kDeepRows; ++i) {
+          const DeepNode node = nodes[at[i]];
+          at[i] = node.left + (row[i * stride + node.cell] >= node.code);
+        }
+      moved = false;
+      for (int i = 0; i < kDeepRows; ++i) moved |= at[i] != before[i];
+    }
+    for (int i = 0; i < kDeepRows; ++i) {
+      const Sum* leaf = values + origin[at[i]] * forest.width;
+      for (int64_t j = 0; j < forest.width; ++j)
+        sums[(tree.output + j) * forest.block_rows + V::template position<Sum>(first + i)] += leaf[j];
+    }
+  }
+}
+
 template <typename V, typename Sum>
 void walk(const Forest& forest, const Tree& tree, const BlockColumn* columns, int64_t rows, Sum* sums) {
   const ops::Node* nodes = forest.nodes.data() + tree.root;
@@ -176,8 +237,10 @@ void add_numbered(const Forest& forest, const Tree& tree, const Planes& planes, 
 }
 
 template <typename V, typename Sum>
-void add_tree(const Forest& forest, const Tree& tree, const BlockColumn* columns, const Planes& planes, Sum* sums) {
+void add_tree(const Forest& forest, const Tree& tree, const BlockColumn* columns, const Planes& planes,
+              const uint16_t* cells, Sum* sums) {
   const int64_t rows = 64 * planes.words;
+  if (tree.shape == Shape::deep) return deep<V>(forest, tree, cells, rows, sums);
   if (tree.shape == Shape::walk) return walk<V>(forest, tree, columns, rows, sums);
   switch (tree.bits) {
     case 0:
@@ -198,13 +261,15 @@ void add_tree(const Forest& forest, const Tree& tree, const BlockColumn* columns
 
 // `sums` has room for a block's rows of each output, in the order in which V adds to them.
 template <typename V, typename Sum>
-void margins(const Forest& forest, const BlockColumn* columns, uint64_t* scratch, Sum* sums, int64_t rows, Sum* out) {
+void margins(const Forest& forest, const BlockColumn* columns, uint64_t* scratch, uint16_t* cells, Sum* sums,
+             int64_t rows, Sum* out) {
   const Planes planes{scratch, forest.block_rows / 64, (rows + kBlockRows - 1) / kBlockRows * kBlockWords};
   fill_planes<V>(forest, columns, planes);
+  if (!forest.deep_nodes.empty()) fill_cells(forest, columns, 64 * planes.words, cells);
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t k = 0; k < forest.outputs; ++k)
       sums[k * forest.block_rows + V::template position<Sum>(row)] = out[row * forest.outputs + k];
-  for (const Tree& tree : forest.trees) add_tree<V>(forest, tree, columns, planes, sums);
+  for (const Tree& tree : forest.trees) add_tree<V>(forest, tree, columns, planes, cells, sums);
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t k = 0; k < forest.outputs; ++k)
       out[row * forest.outputs + k] = sums[k * forest.block_rows + V::template position<Sum>(row)];

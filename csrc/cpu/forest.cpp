@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -98,6 +99,8 @@ void check_outputs(const ForestSpec& s) {
       refuse("tree " + std::to_string(t) + ": output out of range");
 }
 
+constexpr size_t kMostCells = 8192;  // of a row: 16 KB
+
 // Lays out the trees of one forest.
 class Layout {
  public:
@@ -107,7 +110,8 @@ class Layout {
   void add(int64_t tree, Shape shape, const Extent& extent) {
     first_ = s_.tree_start[tree];
     Tree made{shape, 0, s_.tree_output[tree], 0, 0, 0, first_};
-    if (shape != Shape::walk) {
+    if (shape == Shape::deep && !deep(made)) made.shape = Shape::walk;
+    if (shape == Shape::complete || shape == Shape::network) {
       while ((int64_t{1} << made.bits) < extent.leaves) ++made.bits;
       if (shape == Shape::complete) made.bits = static_cast<uint8_t>(extent.depth);
       made.leaves = static_cast<int64_t>(s_.doubles ? f_.exact.tables.size() : f_.floats.tables.size());
@@ -141,6 +145,57 @@ class Layout {
     f_.plane_ids[static_cast<size_t>(tree.first + slot)] = leaf ? 0 : plane_of_[static_cast<size_t>(predicate)];
     complete(tree, leaf ? node : s_.node_left[first_ + node], 2 * slot + 1, level + 1);
     complete(tree, leaf ? node : s_.node_right[first_ + node], 2 * slot + 2, level + 1);
+  }
+
+  // Lays a tree's nodes out depth first, children side by side; false where a node asks what no cell can answer.
+  bool deep(Tree& tree) {
+    const size_t first = f_.deep_nodes.size();
+    if (f_.cells.empty()) f_.cells.push_back({-1, -1, false});
+    std::vector<std::pair<int32_t, size_t>> open{{0, first}};  // a node, and where it stands
+    f_.deep_nodes.push_back({});
+    f_.deep_origin.push_back(0);
+    bool answered = true;
+    while (answered && !open.empty()) {
+      const auto [node, at] = open.back();
+      open.pop_back();
+      f_.deep_origin[at] = node;
+      if (is_leaf(node)) {
+        f_.deep_nodes[at] = {kNoCode, 0, static_cast<int32_t>(at - first)};
+        continue;
+      }
+      const int32_t predicate = s_.node_pred[first_ + node], cell = cell_of(predicate);
+      const int32_t code = s_.pred_set[predicate] >= 0 ? 1 : s_.pred_code[predicate];
+      const size_t next = f_.deep_nodes.size();
+      answered = cell >= 0;
+      f_.deep_nodes[at] = {static_cast<uint16_t>(code), static_cast<uint16_t>(cell),
+                           static_cast<int32_t>(next - first)};
+      f_.deep_nodes.resize(next + 2);
+      f_.deep_origin.resize(next + 2);
+      open.emplace_back(right(node), next + 1);
+      open.emplace_back(left(node), next);
+    }
+    tree.first = static_cast<int64_t>(first);
+    if (!answered) {
+      f_.deep_nodes.resize(first);
+      f_.deep_origin.resize(first);
+    }
+    tree.count = static_cast<int64_t>(f_.deep_nodes.size() - first);
+    return answered;
+  }
+
+  // The cell that answers a predicate; -1 where a missing row could not be told from the others, or cells run out.
+  int32_t cell_of(int32_t predicate) {
+    const int32_t column = s_.pred_column[predicate], set = s_.pred_set[predicate];
+    const bool missing_right = s_.pred_missing[predicate] != 0;
+    if (set < 0 && (s_.pred_code[predicate] == 0 || s_.pred_code[predicate] > kNoCode)) return -1;
+    const auto number = static_cast<int32_t>(f_.cells.size());
+    if (f_.cells.size() < kMostCells) {
+      const auto [found, added] = cell_numbers_.try_emplace({column, set, missing_right}, number);
+      if (added) f_.cells.push_back({column, set, missing_right});
+      return found->second;
+    }
+    const auto found = cell_numbers_.find({column, set, missing_right});
+    return found == cell_numbers_.end() ? -1 : found->second;
   }
 
   void network(int64_t size, int bits) {
@@ -244,6 +299,7 @@ class Layout {
   std::vector<int32_t> leaves_below_;  // by node, of the tree at hand
   std::vector<int32_t> numbers_;       // of leaves, by node
   std::vector<uint8_t> free_;
+  std::map<std::tuple<int32_t, int32_t, bool>, int32_t> cell_numbers_;
 };
 
 void add_nodes(const ForestSpec& s, Forest& f) {
@@ -272,7 +328,7 @@ int64_t block_rows_for(int64_t planes) {
 // A complete tree's muxes run in registers, a network's through the cache: so a network must save half of them.
 Shape shape_of(const Extent& extent) {
   if (extent.depth <= kMostBits && (int64_t{1} << extent.depth) <= 4 * extent.leaves) return Shape::complete;
-  return extent.leaves <= (int64_t{1} << kMostBits) ? Shape::network : Shape::walk;
+  return extent.leaves <= (int64_t{1} << kMostBits) ? Shape::network : Shape::deep;
 }
 
 }  // namespace
@@ -289,7 +345,7 @@ Forest prepare(const ForestSpec& s) {
       refuse("tree_start does not ascend");
     check_tree(s, t, seen);
     const Extent& extent = extents[static_cast<size_t>(t)] = extent_of(s, first);
-    if (shape_of(extent) != Shape::walk)
+    if (shape_of(extent) != Shape::deep)
       for (int64_t i = first; i < s.tree_start[t + 1]; ++i)
         if (s.node_pred[i] >= 0) used[static_cast<size_t>(s.node_pred[i])] = 1;
   }

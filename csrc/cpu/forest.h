@@ -48,7 +48,8 @@ struct Mux {
 enum class Shape : uint8_t {
   complete,  // to depth kMostBits, leaves above the last level repeated below themselves; muxes are known in advance
   network,   // up to 2^kMostBits leaves at any depth; its muxes are listed
-  walk       // node by node, row by row
+  deep,      // node by node, rows side by side
+  walk       // node by node, row by row: what the others cannot do
 };
 
 constexpr int64_t kBlockRows = 512;  // the granule of blocks
@@ -60,12 +61,29 @@ constexpr int kResultSlot = 2;     // the leaf number's highest bit; the lower o
 constexpr int kMuxRegisters = 4;   // of rows that a network works on at a time
 constexpr int kFewestLeaves = 16;  // a leaf table is at least as long as one shuffle reads
 
+// A node of a deep tree: the row goes to `left`, or to the one after it when its cell `cell` holds at least `code`. A
+// leaf leads to itself.
+struct DeepNode {
+  uint16_t code, cell;
+  int32_t left;
+};
+
+// What a row of a deep forest's cells holds: a column's code, or whether it lies in a set. Missing stands for the
+// lowest or the highest value, so that a comparison sends it where it must go.
+struct Cell {
+  int32_t column, set;
+  bool missing_right;
+};
+
+constexpr uint16_t kNoCode = 65535;  // no cell that a leaf looks at holds as much
+
 struct Tree {
   Shape shape;
   uint8_t bits;    // of a leaf's number; 0: one leaf
   int32_t output;  // the first output that leaf values are added to
-  int64_t first;   // complete: offset of 2^bits - 1 plane numbers in heap order; network: of its muxes
-  int64_t count;   // muxes
+  int64_t
+      first;  // complete: offset of 2^bits - 1 plane numbers in heap order; network: of its muxes; deep: of its nodes
+  int64_t count;   // muxes, or nodes of a deep tree
   int64_t leaves;  // offset of a table of max(kFewestLeaves, 2^bits) values for each of `width` outputs
   int64_t root;    // offset of the tree's nodes
 };
@@ -89,6 +107,9 @@ struct Forest {
   std::vector<Tree> trees;
   std::vector<int32_t> plane_ids;
   std::vector<Mux> muxes;
+  std::vector<DeepNode> deep_nodes;
+  std::vector<int32_t> deep_origin;  // the node, counted from its tree's root, that a deep node stands for
+  std::vector<Cell> cells;           // the first is always 0
   std::vector<ops::Node> nodes;
   std::vector<uint64_t> sets;
   LeafValues<float> floats;

@@ -62,10 +62,10 @@ void finish_block(const Forest& forest, Worker& worker, int64_t first, int64_t r
   Scratch& scratch = worker.scratch;
   const int64_t at = first * forest.outputs;
   if (forest.doubles)
-    kernels().exact_margins(forest, worker.columns.data(), scratch.planes(), scratch.sums<double>(), rows,
-                            static_cast<double*>(out) + at);
+    kernels().exact_margins(forest, worker.columns.data(), scratch.planes(), scratch.cells(), scratch.sums<double>(),
+                            rows, static_cast<double*>(out) + at);
   else
-    kernels().margins(forest, worker.columns.data(), scratch.planes(), scratch.sums<float>(), rows,
+    kernels().margins(forest, worker.columns.data(), scratch.planes(), scratch.cells(), scratch.sums<float>(), rows,
                       static_cast<float*>(out) + at);
 }
 
