@@ -1,3 +1,6 @@
+#include <pybind11/stl.h>
+
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,15 +17,35 @@ namespace {
 
 using ForestPtr = std::shared_ptr<cpu::Forest>;
 
+cpu::Engine engine_named(const std::string& name) {
+  if (name == "auto") return cpu::Engine::automatic;
+  if (name == "planes") return cpu::Engine::planes;
+  if (name == "deep") return cpu::Engine::deep;
+  if (name == "walk") return cpu::Engine::walk;
+  Where{"Forest", "engine"}.refuse("must be auto, planes, deep or walk, not " + name);
+}
+
+// How many trees each way of finding a leaf serves.
+std::map<std::string, int64_t> engines_of(const cpu::Forest& forest) {
+  const std::map<cpu::Shape, const char*> names{{cpu::Shape::complete, "complete"},
+                                                {cpu::Shape::network, "network"},
+                                                {cpu::Shape::deep, "deep"},
+                                                {cpu::Shape::walk, "walk"}};
+  std::map<std::string, int64_t> found;
+  for (const cpu::Tree& tree : forest.trees) ++found[names.at(tree.shape)];
+  return found;
+}
+
 ForestPtr make_forest(const py::array& pred_column, const py::array& pred_code, const py::array& pred_set,
                       const py::array& pred_missing, const py::array& sets, const py::array& tree_start,
                       const py::array& tree_output, const py::array& node_pred, const py::array& node_left,
                       const py::array& node_right, const py::array& node_value, const py::array& n_codes,
-                      int32_t n_outputs) {
+                      int32_t n_outputs, const std::string& engine) {
   // The GIL stays: what is checked here must not be overwritten before it is copied.
-  return std::make_shared<cpu::Forest>(
-      cpu::prepare(forest_spec(pred_column, pred_code, pred_set, pred_missing, sets, tree_start, tree_output, node_pred,
-                               node_left, node_right, node_value, n_codes, n_outputs)));
+  cpu::ForestSpec spec = forest_spec(pred_column, pred_code, pred_set, pred_missing, sets, tree_start, tree_output,
+                                     node_pred, node_left, node_right, node_value, n_codes, n_outputs);
+  spec.engine = engine_named(engine);
+  return std::make_shared<cpu::Forest>(cpu::prepare(spec));
 }
 
 std::string at(size_t column) { return "column " + std::to_string(column) + ": "; }
@@ -158,7 +181,8 @@ void register_forest(py::module_& module) {
   py::class_<cpu::Forest, ForestPtr>(module, "Forest")
       .def(py::init(&make_forest), arg("pred_column"), arg("pred_code"), arg("pred_set"), arg("pred_missing"),
            arg("sets"), arg("tree_start"), arg("tree_output"), arg("node_pred"), arg("node_left"), arg("node_right"),
-           arg("node_value"), arg("n_codes"), arg("n_outputs"));
+           arg("node_value"), arg("n_codes"), arg("n_outputs"), arg("engine") = "auto")
+      .def_property_readonly("engines", &engines_of);
   const auto handle = arg("handle").none(false);  // None would arrive as a null pointer
   module.def("forest", &forest, handle, arg("codes"), arg("missing"), arg("out"), arg("threads"));
   module.def("leaves", &leaves, handle, arg("codes"), arg("missing"), arg("out"), arg("threads"));

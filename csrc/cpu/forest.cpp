@@ -325,10 +325,11 @@ int64_t block_rows_for(int64_t planes) {
   return rows;
 }
 
-// A complete tree's muxes run in registers, a network's through the cache: so a network must save half of them.
-Shape shape_of(const Extent& extent) {
+// A complete tree's muxes run in registers, a network's through the cache: so a network must save most of them.
+Shape shape_of(const Extent& extent, Engine engine) {
+  if (engine == Engine::deep || engine == Engine::walk) return engine == Engine::deep ? Shape::deep : Shape::walk;
   if (extent.depth <= kMostBits && (int64_t{1} << extent.depth) <= 4 * extent.leaves) return Shape::complete;
-  return extent.leaves <= (int64_t{1} << kMostBits) ? Shape::network : Shape::deep;
+  return extent.leaves <= (int64_t{1} << kMostBits) && engine != Engine::rows ? Shape::network : Shape::deep;
 }
 
 }  // namespace
@@ -345,7 +346,8 @@ Forest prepare(const ForestSpec& s) {
       refuse("tree_start does not ascend");
     check_tree(s, t, seen);
     const Extent& extent = extents[static_cast<size_t>(t)] = extent_of(s, first);
-    if (shape_of(extent) != Shape::deep)
+    const Shape shape = shape_of(extent, s.engine);
+    if (shape == Shape::complete || shape == Shape::network)
       for (int64_t i = first; i < s.tree_start[t + 1]; ++i)
         if (s.node_pred[i] >= 0) used[static_cast<size_t>(s.node_pred[i])] = 1;
   }
@@ -360,7 +362,7 @@ Forest prepare(const ForestSpec& s) {
   f.block_rows = block_rows_for(static_cast<int64_t>(f.planes.size()));
   add_nodes(s, f);
   for (int64_t t = 0; t < s.trees; ++t)
-    layout.add(t, shape_of(extents[static_cast<size_t>(t)]), extents[static_cast<size_t>(t)]);
+    layout.add(t, shape_of(extents[static_cast<size_t>(t)], s.engine), extents[static_cast<size_t>(t)]);
   return f;
 }
 

@@ -8,6 +8,9 @@
 
 namespace mlcore::cpu {
 
+// What decides a tree's shape: itself, or the caller; a tree that does not suit what is asked for takes what it can.
+enum class Engine : uint8_t { automatic, planes, deep, walk, rows };
+
 // A forest as the caller states it: predicates over codes, trees over predicates. Nothing is owned.
 struct ForestSpec {
   int64_t predicates, sets, set_words, trees, nodes, columns;
@@ -21,6 +24,7 @@ struct ForestSpec {
   int64_t width;
   const int32_t* n_codes;
   int32_t outputs;
+  Engine engine = Engine::automatic;
 };
 
 // A predicate that some tree asks through its plane, which has one bit a row, set where the row goes right.

@@ -91,14 +91,17 @@ def tally(codes: Array, missing: Array | None, counts: Array, *, backend: Backen
     _call("tally", backend, codes, missing, counts)
 
 
-def prepare(arrays: ForestArrays, *, backend: Backend | None = None) -> Any:
+def prepare(arrays: ForestArrays, engine: str = "auto", *, backend: Backend | None = None) -> Any:
     """Return the forest laid out for a backend: the handle that `forest`, `leaves` and `score` take.
+
+    engine: "auto" picks by each tree's shape; "planes" answers all rows' questions bit by bit, "deep" walks trees with rows
+    side by side, "walk" row by row. All give the same bits. The handle's `engines` says how many trees each serves.
 
     Raises:
         KernelArgumentError: an index points outside what it indexes; the message names tree and node.
     """
     values = [getattr(arrays, field.name) for field in fields(arrays)]
-    return _call("Forest", backend, *values)
+    return _call("Forest", backend, *values, engine)
 
 
 def forest(

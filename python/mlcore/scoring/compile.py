@@ -20,6 +20,8 @@ from mlcore.models import Model
 from mlcore.preprocessing.features import Feature
 from mlcore.scoring.scorer import Scorer
 
+ENGINES = ("auto", "planes", "deep", "walk")
+
 
 def compile(
     model: Any,
@@ -28,6 +30,7 @@ def compile(
     threads: int | None = None,
     iteration_range: tuple[int, int] | None = None,
     missing: float | None = None,
+    engine: str = "auto",
 ) -> Scorer:
     """Return a Scorer that gives the same numbers as `model`, faster.
 
@@ -39,6 +42,8 @@ def compile(
         threads: at most this many; by default what the machine, its cgroup and MLCORE_THREADS allow.
         iteration_range: score with the boosting rounds [first, end) alone; by default with all of them, or, of a
             scikit-learn wrapper that stopped early, with those up to its best.
+        engine: how trees are worked off, the same bits all: "auto" by their shape, "planes" bit by bit for all rows, "deep"
+            with rows side by side, "walk" row by row. `describe()` says what runs.
         missing: the number that stands for a missing value, beside NaN; by default the wrapper's own.
 
     Raises:
@@ -47,6 +52,8 @@ def compile(
     """
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be at least 1, not {threads}")
+    if engine not in ENGINES:
+        raise UsageError(f"engine '{engine}' does not exist; choose {', '.join(ENGINES)}")
     chosen = backends.select(backend)
     if not hasattr(chosen.kernels, "score"):
         raise BackendUnavailable(
@@ -55,6 +62,7 @@ def compile(
     options: dict[str, Any] = {
         "backend": chosen,
         "threads": threads or backends.default_threads(),
+        "engine": engine,
     }
     if isinstance(model, str | Path) and _names_a_bundle(model):
         model = load_bundle(model)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,8 @@ from mlcore.scoring.inputs import Block, blocks, kernel_columns, places_of
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan, build
 from mlcore.scoring.tally import Tally
+
+FEW_ROWS: Final = 16  # up to which walking trees row by row beats laying out blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +48,10 @@ class Scorer:
     digest: str = ""
     missing: float = math.nan
     narrowed: bool = False
+    engine: str = "auto"
     _plans: dict[tuple[Kind | bool, ...], tuple[Plan, Any]] = field(default_factory=dict, repr=False)
     _planning: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _few: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -116,7 +120,7 @@ class Scorer:
     def describe(self) -> dict[str, Any]:
         """Return what the model is, which transforms were folded away, and what runs it."""
         with self._planning:
-            plans = [plan for plan, _ in self._plans.values()]
+            plans = list(self._plans.values())
         return {
             "model": {
                 "source": self.model.source,
@@ -136,11 +140,12 @@ class Scorer:
             "plans": [
                 {
                     "predicates": plan.n_predicates,
+                    "engines": handle.engines,
                     "columns": [
                         {"name": item.name, "kind": item.kind, "codes": item.folded.n_codes} for item in plan.columns
                     ],
                 }
-                for plan in plans
+                for plan, handle in plans
             ],
         }
 
@@ -190,6 +195,10 @@ class Scorer:
 
     def _margins(self, X: Any, base_margin: Any) -> Array:
         """The margins of X, (rows, outputs)."""
+        if base_margin is None and isinstance(X, np.ndarray) and X.ndim == 2 and 0 < len(X) <= FEW_ROWS:
+            found = self._of_few(X)
+            if found is not None:
+                return found
         given = None if base_margin is None else self._given_base(base_margin)
         parts, first = [self._base(0)], 0
         for block in self.blocks_of(X):
@@ -203,6 +212,26 @@ class Scorer:
         if given is not None and len(given) != first:
             raise DataError(f"base_margin has {len(given)} rows, X has {first}")
         return parts[1] if len(parts) == 2 else np.concatenate(parts)
+
+    def _of_few(self, X: Array) -> Array | None:
+        """The margins of a few rows without the machinery of many; None where that machinery is needed."""
+        kind = X.dtype.char
+        if X.shape[1] != len(self.columns):
+            return None
+        if kind not in self._few:
+            self._few[kind] = self._make_few(X) if kind in "fd" else None
+        few = self._few[kind]
+        return None if few is None else few(X)
+
+    def _make_few(self, X: Array) -> Any:
+        make = getattr(self.backend.kernels, "Rows", None)
+        plain = self.types is None and math.isnan(self.missing) and self.engine == "auto"
+        if make is None or not plain or isinstance(self.model, LinearModel):
+            return None
+        plan, _ = self._plan(next(iter(self.blocks_of(X))))
+        edges = [item.folded.edges for item in plan.columns]
+        forest = tuple(getattr(plan.forest, item.name) for item in fields(plan.forest))
+        return make(forest, edges, np.array(self.model.base_margin, np.float64))
 
     def _given_base(self, base_margin: Any) -> Array:
         given = np.array(base_margin, self.dtype)
@@ -225,7 +254,7 @@ class Scorer:
                     self.model, self.features, kinds, self._watched_edges(kinds), self._watched_categories,
                     narrowed=self.narrowed, positional=block.positional,
                 )  # fmt: skip
-                self._plans[key] = (plan, ops.prepare(plan.forest, backend=self.backend))
+                self._plans[key] = (plan, ops.prepare(plan.forest, self.engine, backend=self.backend))
             return self._plans[key]
 
     @cached_property

@@ -36,10 +36,13 @@ def bin(values: Array, validity: Array | None, offset: int, edges: Array, codes:
 class Forest:
     """A forest on the current device; made from the host arrays of `ForestArrays`, in its order."""
 
-    def __init__(self, *arrays: Any) -> None:
+    def __init__(self, *given: Any) -> None:
+        *arrays, engine = given
+        if engine not in ("auto", "deep", "walk"):
+            raise ValueError(f"Forest: engine must be auto, deep or walk, not {engine}")
         cupy = _cupy()
         packed = _native().nodes(*arrays)  # checks every index
-        _, _, _, _, sets, tree_start, tree_output, _, _, _, node_value, n_codes, self.outputs = arrays
+        *_, sets, tree_start, tree_output, _, _, _, node_value, n_codes, self.outputs = arrays
         self.n_codes = np.array(n_codes)
         self.trees = len(tree_start) - 1
         self.dtype = node_value.dtype

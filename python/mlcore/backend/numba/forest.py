@@ -22,7 +22,7 @@ class Forest:
     def __init__(
         self, pred_column: Array, pred_code: Array, pred_set: Array, pred_missing: Array, sets: Array,
         tree_start: Array, tree_output: Array, node_pred: Array, node_left: Array, node_right: Array, node_value: Array,
-        n_codes: Array, n_outputs: int,
+        n_codes: Array, n_outputs: int, engine: str = "auto",
     ) -> None:  # fmt: skip
         given = _checked(
             pred_column, pred_code, pred_set, pred_missing, sets, tree_start, tree_output, node_pred, node_left,
@@ -33,7 +33,15 @@ class Forest:
         self.outputs = operator.index(n_outputs)
         self.dtype = given["node_value"].dtype
         _check_outputs(given, self.outputs)
-        self.layout = lay_out(given)
+        if engine not in ("auto", "planes", "deep", "walk"):
+            raise ValueError(f"Forest: engine must be auto, planes, deep or walk, not {engine}")
+        self.layout = lay_out(given, sliced=engine in ("auto", "planes"))
+
+    @property
+    def engines(self) -> dict[str, int]:
+        """How many trees each way of finding a leaf serves."""
+        walked = int(np.count_nonzero(self.layout.trees[0] < 0))
+        return {name: n for name, n in (("complete", self.trees - walked), ("walk", walked)) if n}
 
 
 _VECTORS = (

@@ -39,13 +39,13 @@ class Layout(NamedTuple):
         return int(self.groups[3].max(initial=0))
 
 
-def lay_out(given: dict[str, Array]) -> Layout:
-    """Return the layout of checked ForestArrays, given by field name."""
+def lay_out(given: dict[str, Array], *, sliced: bool = True) -> Layout:
+    """Return the layout of checked ForestArrays, given by field name; without `sliced` every tree is walked."""
     start, pred = given["tree_start"], given["node_pred"]
     depth = _depths(start, pred, given["node_left"], given["node_right"])
-    depth[depth > MAX_DEPTH] = -1
-    sliced = np.repeat(depth >= 0, np.diff(start))
-    order, groups = _groups(given, np.unique(pred[sliced & (pred >= 0)]))
+    depth[(depth > MAX_DEPTH) | (not sliced)] = -1
+    asks = np.repeat(depth >= 0, np.diff(start)) & (pred >= 0)
+    order, groups = _groups(given, np.unique(pred[asks]))
     plane_of = np.zeros(max(1, len(given["pred_column"])), np.uint32)
     plane_of[order] = np.arange(len(order), dtype=np.uint32) * np.uint32(BLOCK_WORDS)
     sizes = np.where(depth >= 0, 1 << np.maximum(depth, 0), 0).astype(np.int64)
