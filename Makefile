@@ -8,7 +8,7 @@ INSTALL = $(if $(UV),$(UV) pip install --quiet --compile-bytecode --python $(BIN
 NATIVE = $(shell find csrc cmake CMakeLists.txt tests/native -type f -not -name '*.py' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format bench wheel build clean
+.PHONY: help demo test quick check format bench sanitize wheel build clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,16 @@ format: $(VENV)/.installed ## write what check asks for
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
+
+sanitize: $(VENV)/.installed ## the native tests under AddressSanitizer, UBSan and ThreadSanitizer
+	$(BIN)/cmake -S . -B $(BUILD)-sanitize -G Ninja -DMLCORE_SANITIZE=address,undefined -DMLCORE_CUDA=OFF -DMLCORE_TESTS=ON \
+	  -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DPython_EXECUTABLE=$(BIN)/python \
+	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
+	$(BIN)/cmake --build $(BUILD)-sanitize --target _native concurrent
+	$(BUILD)-sanitize/tests/native/concurrent
+	MLCORE_NATIVE_MODULE=$$(ls $(CURDIR)/$(BUILD)-sanitize/_native*.so) ASAN_OPTIONS=detect_leaks=0 \
+	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	  $(BIN)/python -m pytest -q tests/parity tests/scoring/test_engines.py tests/models -k 'not numba and not emulated'
 
 bench: build ## every benchmark, side by side with its peers
 	$(BIN)/python benchmarks/run.py

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,12 @@ import pytest
 from mlcore.cli import main
 
 ROWS = 12_000
+
+if path := os.environ.get("MLCORE_NATIVE_MODULE"):  # one built elsewhere, by make sanitize for one
+    spec = importlib.util.spec_from_file_location("mlcore._native", path)
+    assert spec is not None and spec.loader is not None, f"MLCORE_NATIVE_MODULE={path} is not a module"
+    sys.modules["mlcore._native"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["mlcore._native"])
 
 
 @dataclass(frozen=True)
