@@ -93,11 +93,12 @@ def _learner(learner: Mapping[str, Any], version: tuple[int, ...], iterations: I
     if objective == "reg:quantileerror" and version >= (3, 4):
         link = "sorted"
     parameters = learner["learner_model_param"]
-    n_features = int(parameters["num_feature"])
+    n_features = _at_most(_MOST_FEATURES, parameters["num_feature"], "num_feature")
     names = tuple(learner.get("feature_names") or ())
     if names and len(names) != n_features:
         raise ModelFormatError(f"{len(names)} feature names for {n_features} features")
-    outputs = max(1, int(parameters.get("num_class", "0")), int(parameters.get("num_target", "1")))
+    counts = {name: parameters.get(name, "0") for name in ("num_class", "num_target")}
+    outputs = max(1, *(_at_most(_MOST_OUTPUTS, text, name) for name, text in counts.items()))
     common: dict[str, Any] = {
         "source": "xgboost",
         "objective": objective,
@@ -120,6 +121,18 @@ def _learner(learner: Mapping[str, Any], version: tuple[int, ...], iterations: I
         **_trees(model["trees"][trees], n_features, outputs),
         tree_output=_integers(model["tree_info"])[trees],
     ).weighted(_tree_weights(model, weights)[trees])
+
+
+_MOST_FEATURES: Final = 2**22  # each has a name
+_MOST_OUTPUTS: Final = 2**16
+
+
+def _at_most(most: int, text: str, name: str) -> int:
+    """A count that memory is set aside for, which a damaged file must not decide."""
+    count = int(text)
+    if not 0 <= count <= most:
+        raise UnsupportedModel(f"{name} = {count} is not in 0..{most}")
+    return count
 
 
 def _linear(

@@ -1,0 +1,146 @@
+"""Model files made to do harm: each gives one clear error, soon and in little memory, or the right answer."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xgboost
+
+import mlcore
+from mlcore import models
+from mlcore.errors import MlcoreError, ModelFormatError, UnsupportedModel
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(300, 4)).astype(np.float32)
+BOOSTER = xgboost.train({"max_depth": 3, "nthread": 1}, xgboost.DMatrix(X, X[:, 0] * X[:, 1]), 3)
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> Iterator[None]:
+    """What a test adds to this process's address space stays under 2 GB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    size = int(next(line for line in lines if line.startswith("VmSize")).split()[1]) * 1024
+    old = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (size + 2**31, old[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, old)
+
+
+def document() -> Any:
+    return json.loads(BOOSTER.save_raw("json"))
+
+
+def tree(doc: Any, index: int = 1) -> Any:
+    return doc["learner"]["gradient_booster"]["model"]["trees"][index]
+
+
+@pytest.mark.parametrize("open_", [b"[", b'{"learner":', b"{\x69\x01a", b"[" + b"$Z#i\x01"])
+def test_nesting_without_end_is_refused(open_: bytes) -> None:
+    for depth in (1_000, 300_000):
+        with pytest.raises(ModelFormatError):
+            models.read(open_ * depth)
+        with pytest.raises(ModelFormatError):
+            models.read(b'{"learner":' + open_ * depth)
+
+
+@pytest.mark.parametrize("count", [10**6, 2**31 - 1, 2**40, -1])
+@pytest.mark.parametrize("where", ["num_feature", "num_class", "num_target"])
+def test_a_count_without_measure_sets_no_memory_aside(where: str, count: int) -> None:
+    doc = document()
+    doc["learner"]["learner_model_param"][where] = str(count)
+    try:
+        model = models.read(json.dumps(doc).encode())
+    except (ModelFormatError, UnsupportedModel):
+        return
+    assert (where, count) == ("num_feature", 10**6) and model.n_features == count  # a sparse model may be as wide
+
+
+@pytest.mark.parametrize("marker", [b"L", b"l", b"d", b"U"])
+def test_an_array_longer_than_its_file_is_refused(marker: bytes) -> None:
+    for count in (2**31, 2**62, 2**63 - 1):
+        with pytest.raises(ModelFormatError):
+            models.read(b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner[$" + marker + b"#L" + count.to_bytes(8, "big"))
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("left_children", [1, 1, 1]), ("left_children", [0]), ("right_children", [-2]), ("split_indices", [-1]),
+    ("split_indices", [2**40]), ("split_conditions", [float("nan")]), ("split_conditions", ["a"]), ("split_conditions", [[1]]),
+    ("default_left", [7]), ("default_left", [-1]), ("categories", [-5]), ("categories_nodes", [0]), ("tree_param", {}),
+    ("tree_param", []), ("sum_hessian", [1]), ("left_children", None), ("left_children", {}), ("split_type", [1]),
+])  # fmt: skip
+def test_a_tree_with_a_part_replaced_is_refused_or_scored(key: str, value: Any) -> None:
+    for pad in (False, True):
+        doc = document()
+        old = tree(doc)[key]
+        whole = isinstance(value, list) and isinstance(old, list) and pad
+        tree(doc)[key] = [*value, *old[len(value) :]] if whole else value
+        try:
+            scorer = mlcore.compile(json.dumps(doc).encode())
+        except (ModelFormatError, UnsupportedModel):
+            continue
+        assert scorer.margin(X).shape == (300,)
+
+
+def chain(nodes: int) -> bytes:
+    """A tree that is one path."""
+    doc = document()
+    model = doc["learner"]["gradient_booster"]["model"]
+    inner = nodes // 2
+    at = np.arange(inner)
+    zeros = [0] * (2 * inner + 1)
+    model["trees"] = [tree(doc)]
+    left, right = np.full(2 * inner + 1, -1), np.full(2 * inner + 1, -1)
+    left[0 : 2 * inner : 2], right[0 : 2 * inner : 2] = 2 * at + 1, 2 * at + 2
+    model["trees"][0].update(
+        left_children=left.tolist(), right_children=right.tolist(), parents=zeros, default_left=zeros, split_type=zeros,
+        split_indices=zeros, sum_hessian=zeros, base_weights=zeros, loss_changes=zeros,
+        split_conditions=np.linspace(-1, 1, 2 * inner + 1).tolist(),
+    )  # fmt: skip
+    model["trees"][0]["id"] = 0
+    model["trees"][0]["tree_param"]["num_nodes"] = str(2 * inner + 1)
+    model["gbtree_model_param"]["num_trees"], model["tree_info"], model["iteration_indptr"] = "1", [0], [0, 1]
+    return json.dumps(doc).encode()
+
+
+@pytest.mark.parametrize("nodes", [257, 513, 20_001])
+def test_a_tree_that_is_one_long_path_is_scored(nodes: int) -> None:
+    data = chain(nodes)
+    booster = xgboost.Booster(model_file=bytearray(data))
+    booster.set_param({"nthread": 1})
+    assert (
+        mlcore.compile(data).margin(X[:64]).tobytes()
+        == booster.inplace_predict(X[:64], predict_type="margin").tobytes()
+    )
+
+
+def test_a_million_nodes_are_read() -> None:
+    model: Any = models.read(chain(1_000_001))
+    assert model.n_nodes == 1_000_001
+
+
+@pytest.mark.parametrize("kind", ["json", "ubj"])
+def test_bytes_changed_dropped_and_repeated_at_random_never_crash(kind: str) -> None:
+    data = bytes(BOOSTER.save_raw(kind))
+    rng = np.random.default_rng(5)
+    for _ in range(400):
+        broken = bytearray(data)
+        for _ in range(int(rng.integers(1, 4))):
+            at, length = int(rng.integers(len(broken))), int(rng.integers(1, 9))
+            change = rng.integers(3)
+            if change == 0:
+                broken[at : at + length] = rng.bytes(length)
+            elif change == 1:
+                del broken[at : at + length]
+            else:
+                broken[at:at] = broken[at : at + length]
+        try:
+            found = mlcore.compile(bytes(broken)).margin(X[:3])
+        except MlcoreError:
+            continue
+        assert len(found) == 3
