@@ -93,13 +93,13 @@ def chain(nodes: int) -> bytes:
     model = doc["learner"]["gradient_booster"]["model"]
     inner = nodes // 2
     at = np.arange(inner)
-    zeros = [0] * (2 * inner + 1)
+    zeros, floats = [0] * (2 * inner + 1), [0.0] * (2 * inner + 1)
     model["trees"] = [tree(doc)]
     left, right = np.full(2 * inner + 1, -1), np.full(2 * inner + 1, -1)
     left[0 : 2 * inner : 2], right[0 : 2 * inner : 2] = 2 * at + 1, 2 * at + 2
     model["trees"][0].update(
         left_children=left.tolist(), right_children=right.tolist(), parents=zeros, default_left=zeros, split_type=zeros,
-        split_indices=zeros, sum_hessian=zeros, base_weights=zeros, loss_changes=zeros,
+        split_indices=zeros, sum_hessian=floats, base_weights=floats, loss_changes=floats,
         split_conditions=np.linspace(-1, 1, 2 * inner + 1).tolist(),
     )  # fmt: skip
     model["trees"][0]["id"] = 0
