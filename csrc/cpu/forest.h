@@ -71,22 +71,27 @@ struct LeafValues {
   std::vector<uint8_t> bytes;  // the tables' float values as four byte planes each, for shuffles
 };
 
-struct Forest {
-  bool doubles;
-  int32_t outputs;
-  int64_t width, set_words;
+// The columns of a block and what is asked of them.
+struct Questions {
+  int64_t set_words;
   std::vector<int32_t> n_codes;
   std::vector<Plane> planes;
   std::vector<PlaneGroup> groups;
+  std::vector<uint64_t> sets;
+
+  bool wide(int64_t column) const { return n_codes[column] > 256; }
+};
+
+struct Forest : Questions {
+  bool doubles;
+  int32_t outputs;
+  int64_t width;
   std::vector<Tree> trees;
   std::vector<int32_t> plane_ids;
   std::vector<Mux> muxes;
   std::vector<ops::Node> nodes;
-  std::vector<uint64_t> sets;
   LeafValues<float> floats;
   LeafValues<double> exact;
-
-  bool wide(int64_t column) const { return n_codes[column] > 256; }
 
   template <typename Sum>
   const LeafValues<Sum>& values() const {
@@ -97,7 +102,11 @@ struct Forest {
   }
 };
 
-// Checks every index and lays the forest out. Throws std::invalid_argument, naming tree and node.
+// Checks every index. Throws std::invalid_argument, naming tree and node.
+void check(const ForestSpec& spec);
+// The questions whose predicates are `used`, and the plane of each of these.
+std::vector<int32_t> number_planes(const ForestSpec& spec, const std::vector<uint8_t>& used, Questions& questions);
+// Checks every index and lays the forest out.
 Forest prepare(const ForestSpec& spec);
 
 }  // namespace mlcore::cpu
