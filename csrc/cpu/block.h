@@ -47,6 +47,9 @@ struct EdgeTable {
 // `rows` is how many values will be coded: a direct table must pay for itself.
 EdgeTable make_edge_table(Type type, std::vector<char> edges, int64_t rows);
 
+struct Explainer;
+class ExplainRoom;
+
 // What one instruction set provides. Work is on one block of up to kBlockRows rows.
 struct Kernels {
   // Codes of `rows` contiguous values; NaN gets 0. Wide codes when the table has more than 255 edges.
@@ -60,6 +63,9 @@ struct Kernels {
                   float* out);
   void (*exact_margins)(const Forest& forest, const BlockColumn* columns, uint64_t* planes, double* sums, int64_t rows,
                         double* out);
+  // Adds SHAP values of `rows` rows; see cpu/explain.h. `planes` as above.
+  void (*explain)(const Explainer& explainer, const BlockColumn* columns, uint64_t* planes, const ExplainRoom& room,
+                  int64_t rows, double* out);
 };
 
 // The kernels of the instruction set in use.

@@ -29,21 +29,21 @@ inline void set_plane_wide(const uint16_t* codes, const uint64_t* set, uint64_t*
 }
 
 template <typename V>
-void fill_planes(const Forest& forest, const BlockColumn* columns, uint64_t* planes) {
-  for (const PlaneGroup& group : forest.groups) {
+void fill_planes(const Questions& asked, const BlockColumn* columns, uint64_t* planes) {
+  for (const PlaneGroup& group : asked.groups) {
     const BlockColumn& column = columns[group.column];
     uint64_t* out = planes + group.first * kBlockWords;
-    const Plane* plane = forest.planes.data() + group.first;
+    const Plane* plane = asked.planes.data() + group.first;
     if (column.codes.wide)
       V::thresholds(static_cast<const uint16_t*>(column.codes.data), plane, group.thresholds, out);
     else
       V::thresholds(static_cast<const uint8_t*>(column.codes.data), plane, group.thresholds, out);
     for (int64_t i = group.thresholds; i < group.thresholds + group.sets; ++i) {
-      const uint64_t* set = forest.sets.data() + plane[i].code * forest.set_words;
+      const uint64_t* set = asked.sets.data() + plane[i].code * asked.set_words;
       if (column.codes.wide)
         set_plane_wide(static_cast<const uint16_t*>(column.codes.data), set, out + i * kBlockWords);
       else
-        V::members(static_cast<const uint8_t*>(column.codes.data), set, forest.set_words, out + i * kBlockWords);
+        V::members(static_cast<const uint8_t*>(column.codes.data), set, asked.set_words, out + i * kBlockWords);
     }
     if (column.any_missing)
       for (int64_t i = 0; i < group.thresholds + group.sets; ++i)
@@ -284,9 +284,17 @@ void nan(Type type, const void* values, int64_t rows, uint64_t* missing) {
     nan_words<V>(static_cast<const double*>(values), rows, missing);
 }
 
+}  // namespace
+}  // namespace mlcore::cpu
+
+#include "cpu/explain_engine.h"  // over the planes above
+
+namespace mlcore::cpu {
+namespace {
+
 template <typename V>
 constexpr Kernels kernels_over() {
-  return {bin<V>, nan<V>, margins<V, float>, margins<V, double>};
+  return {bin<V>, nan<V>, margins<V, float>, margins<V, double>, explain<V>};
 }
 
 }  // namespace
