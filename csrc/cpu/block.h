@@ -48,7 +48,7 @@ struct EdgeTable {
 EdgeTable make_edge_table(Type type, std::vector<char> edges, int64_t rows);
 
 struct Explainer;
-class ExplainRoom;
+struct ExplainRoom;
 
 // What one instruction set provides. Work is on one block of up to kBlockRows rows.
 struct Kernels {

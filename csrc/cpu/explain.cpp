@@ -4,6 +4,7 @@
 #include <cmath>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "core/pool.h"
 #include "ops/explain.h"
@@ -178,27 +179,25 @@ Explainer prepare_explainer(const ExplainerSpec& s) {
   return made;
 }
 
-ExplainRoom::ExplainRoom(const Explainer& e) {
-  const int64_t slots = e.outputs * e.features, lanes = 8;
-  piece = kBlockRows;
-  while (piece > 64 && e.features * piece * 8 > kValueBytes) piece /= 2;
-  const int64_t eight = lanes * static_cast<int64_t>(sizeof(double));
-  const int64_t path_bytes = e.levels * e.points * eight, value_bytes = slots * piece * 8;
-  memory_ = std::make_unique<char[]>(
-      static_cast<size_t>(3 * path_bytes + value_bytes + e.levels * (3 + static_cast<int64_t>(sizeof(int32_t))) + 64));
+ExplainMemory::ExplainMemory(const Explainer& e) {
+  room_.piece = kBlockRows;
+  while (room_.piece > 64 && e.features * room_.piece * 8 > kValueBytes) room_.piece /= 2;
+  const int64_t path_bytes = e.levels * e.points * 8 * kExplainGroups * static_cast<int64_t>(sizeof(double));
+  const int64_t value_bytes = e.outputs * e.features * room_.piece * static_cast<int64_t>(sizeof(double));
+  const int64_t mask_bytes = e.levels * static_cast<int64_t>(sizeof(uint32_t));
+  memory_ = std::make_unique<char[]>(static_cast<size_t>(3 * path_bytes + value_bytes + 4 * mask_bytes + 64));
   char* at = memory_.get() + (64 - reinterpret_cast<uintptr_t>(memory_.get()) % 64) % 64;
-  const auto take = [&](int64_t bytes) {
-    char* taken = at;
+  const auto take = [&](auto*& taken, int64_t bytes) {
+    taken = reinterpret_cast<std::remove_reference_t<decltype(taken)>>(at);
     at += bytes;
-    return taken;
   };
-  paths = reinterpret_cast<double*>(take(path_bytes));
-  below = reinterpret_cast<double*>(take(2 * path_bytes));
-  values = reinterpret_cast<double*>(take(value_bytes));
-  open = reinterpret_cast<int32_t*>(take(e.levels * static_cast<int64_t>(sizeof(int32_t))));
-  right = reinterpret_cast<uint8_t*>(take(e.levels));
-  live = reinterpret_cast<uint8_t*>(take(e.levels));
-  met = reinterpret_cast<uint8_t*>(take(e.levels));
+  take(room_.paths, path_bytes);
+  take(room_.below, 2 * path_bytes);
+  take(room_.values, value_bytes);
+  take(room_.right, mask_bytes);
+  take(room_.live, mask_bytes);
+  take(room_.met, mask_bytes);
+  take(room_.open, mask_bytes);
 }
 
 void explain(const Explainer& explainer, const std::vector<CodedColumn>& columns, int64_t n, double* out, int threads) {
@@ -206,10 +205,10 @@ void explain(const Explainer& explainer, const std::vector<CodedColumn>& columns
     explicit Worker(const Explainer& e)
         : scratch(static_cast<int64_t>(e.n_codes.size()), static_cast<int64_t>(e.planes.size()), 0),
           block(block_columns(e, scratch)),
-          room(e) {}
+          memory(e) {}
     Scratch scratch;
     std::vector<BlockColumn> block;
-    ExplainRoom room;
+    ExplainMemory memory;
   };
   // A block is milliseconds of work, and so a span of its own.
   const int64_t spans = (n + kBlockRows - 1) / kBlockRows;
@@ -221,7 +220,8 @@ void explain(const Explainer& explainer, const std::vector<CodedColumn>& columns
     Worker& worker = *workers[static_cast<size_t>(w)];
     const int64_t first = span * kBlockRows, rows = std::min(kBlockRows, n - first);
     load_codes(explainer, columns, first, rows, worker.scratch, worker.block);
-    kernels().explain(explainer, worker.block.data(), worker.scratch.planes(), worker.room, rows, out + first * width);
+    kernels().explain(explainer, worker.block.data(), worker.scratch.planes(), worker.memory.room(), rows,
+                      out + first * width);
   });
 }
 

@@ -53,19 +53,27 @@ struct Explainer : Questions {
 // Checks every index and cover and lays the trees out. Throws std::invalid_argument, naming tree and node.
 Explainer prepare_explainer(const ExplainerSpec& spec);
 
-// Memory of one thread.
-class ExplainRoom {
- public:
-  explicit ExplainRoom(const Explainer& explainer);
+constexpr int kExplainGroups =
+    4;  // of 8 rows that a tree is walked with: what is decided once for all costs as much again
 
-  double *paths, *below;        // of each level: a product, and two sums, for each point and 8 rows
-  double* values;               // of each output and feature: `piece` rows
-  uint8_t *right, *live, *met;  // of each level, a bit a row: goes right; met the feature's nodes above; and this one
-  int32_t* open;                // of each level: the step whose subtree is being walked
-  int64_t piece;                // rows worked on at a time
+// Where a walk keeps what it needs; see ExplainMemory.
+struct ExplainRoom {
+  double *paths, *below;         // of each level: a product, and two sums, for each point and row
+  double* values;                // of each output and feature: `piece` rows
+  uint32_t *right, *live, *met;  // of each level, a bit a row: goes right; met the feature's nodes above; and this one
+  int32_t* open;                 // of each level: the step whose subtree is being walked
+  int64_t piece;                 // rows worked on at a time
+};
+
+// Memory of one thread.
+class ExplainMemory {
+ public:
+  explicit ExplainMemory(const Explainer& explainer);
+  const ExplainRoom& room() const { return room_; }
 
  private:
   std::unique_ptr<char[]> memory_;
+  ExplainRoom room_;
 };
 
 // Adds each row's SHAP values to out[(row * outputs + output) * (features + 1) + feature], the expected value last.

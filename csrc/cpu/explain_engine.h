@@ -1,4 +1,4 @@
-// SHAP values of one block, written once over a type V that works on 8 rows at a time; engine.h includes this file.
+// SHAP values of one block, written once over a type V that holds 8 rows' numbers; engine.h includes this file.
 // Each row's arithmetic is its own, in an order that the trees alone decide: results are the same bits for any V.
 #pragma once
 
@@ -11,12 +11,13 @@
 namespace mlcore::cpu {
 namespace {
 
-// Walks a tree with 8 rows. The number of points, which the loops over them run to, is known in advance when Fixed > 0.
-template <typename V, int Fixed>
+// Walks a tree with Groups times 8 rows. The number of points, which the loops over them run to, is known in advance
+// when Fixed > 0.
+template <typename V, int Fixed, int Groups>
 class Walk {
   using Eight = typename V::Eight;
   using Mask = typename V::Mask;
-  static constexpr int64_t kLanes = 8;
+  static constexpr int64_t kRows = 8 * Groups;
 
  public:
   Walk(const Explainer& explainer, const ExplainedTree& tree, const ExplainRoom& room, const uint64_t* planes)
@@ -39,73 +40,92 @@ class Walk {
  private:
   int64_t points() const { return Fixed > 0 ? Fixed : given_; }
   const double* constants(int64_t step) const { return constants_ + step * step_constants(points()); }
-  double* path(int32_t level) const { return room_.paths + level * points() * kLanes; }
-  double* below(int32_t level, int side) const { return room_.below + (2 * level + side) * points() * kLanes; }
+  double* path(int32_t level) const { return room_.paths + level * points() * kRows; }
+  double* below(int32_t level, int side) const { return room_.below + (2 * level + side) * points() * kRows; }
+  static Mask mask(uint32_t rows, int group) { return V::mask(static_cast<uint8_t>(rows >> (8 * group))); }
 
   // Rows that have met all nodes of the feature so far when they go to this side.
-  uint8_t met(int32_t level, int side) const {
-    return static_cast<uint8_t>(room_.live[level] & (side != 0 ? room_.right[level] : ~room_.right[level]));
+  uint32_t met(int32_t level, int side) const {
+    return room_.live[level] & (side != 0 ? room_.right[level] : ~room_.right[level]);
   }
 
   // Multiplies the products of a level by the factors of one side.
   void follow(const Step& step, int32_t level, int side, const double* of_step, double* out) const {
+    if (step.before < 0)
+      follow<false>(level, side, of_step, out);
+    else
+      follow<true>(level, side, of_step, out);
+  }
+
+  template <bool Again>
+  void follow(int32_t level, int side, const double* of_step, double* out) const {
     const double* factors = of_step + points() + 3 * points() * side;
-    const Mask here = V::mask(met(level, side)), live = V::mask(room_.live[level]);
-    for (int64_t k = 0; k < points(); ++k) {
-      const Eight product = V::take(path(level) + k * kLanes);
-      Eight found = V::scale(product, factors[points() + k]);
-      if (step.before >= 0)
-        found = V::replace(V::scale(product, of_step[7 * points() + side]), live, product, factors[points() + k]);
-      V::put(out + k * kLanes, V::replace(found, here, product, factors[k]));
-    }
+    const uint32_t here = met(level, side), live = room_.live[level];
+    const double* products = path(level);
+    for (int64_t k = 0; k < points(); ++k)
+      for (int g = 0; g < Groups; ++g) {
+        const int64_t at = k * kRows + 8 * g;
+        const Eight product = V::take(products + at);
+        Eight found = V::scale(product, Again ? of_step[7 * points() + side] : factors[points() + k]);
+        if constexpr (Again) found = V::replace(found, mask(live, g), product, factors[points() + k]);
+        V::put(out + at, V::replace(found, mask(here, g), product, factors[k]));
+      }
   }
 
   void enter(const Step& step, int32_t number, int64_t row) const {
     const int32_t level = step.level;
     if (level == 0) {
-      for (int64_t k = 0; k < points(); ++k) V::put(path(0) + k * kLanes, V::all(1));
+      for (int64_t i = 0; i < points() * kRows; i += 8) V::put(path(0) + i, V::all(1));
     } else {
       const int32_t parent = room_.open[level - 1];
       follow(steps_[parent], level - 1, step.side, constants(parent), path(level));
       room_.met[level - 1] = met(level - 1, step.side);
     }
     room_.open[level] = number;
-    room_.right[level] = static_cast<uint8_t>(planes_[step.plane * kBlockWords + row / 64] >> (row % 64));
-    room_.live[level] = step.before < 0 ? 0xff : room_.met[step.before];
+    room_.right[level] = static_cast<uint32_t>(planes_[step.plane * kBlockWords + row / 64] >> (row % 64));
+    room_.live[level] = step.before < 0 ? ~uint32_t{0} : room_.met[step.before];
   }
 
+  // Takes what the node's feature adds from the sums below both sides, and hands their sum up.
   void leave(int32_t level, double* values) const {
     const Step& step = steps_[room_.open[level]];
     const double* of_step = constants(room_.open[level]);
     for (int side = 0; side < 2; ++side)
       if (step.leaf[side] != 0) follow(step, level, side, of_step, below(level, side));
     const double *left_gain = of_step + 3 * points(), *right_gain = of_step + 6 * points();
-    const Mask right = V::mask(room_.right[level]);
-    Eight gained = V::all(0);
-    for (int64_t k = 0; k < points(); ++k) {
-      const Eight one = V::take(below(level, 0) + k * kLanes), other = V::take(below(level, 1) + k * kLanes);
-      const Eight total = V::plus(one, other);
-      const Eight taken = V::replace(V::scale(one, left_gain[k]), right, other, right_gain[k]);
-      gained = V::plus(gained, V::plus(V::scale(total, of_step[k]), taken));
-      if (level > 0) V::put(below(level - 1, step.side) + k * kLanes, total);
-    }
+    const double *left = below(level, 0), *right = below(level, 1);
+    const uint32_t goes_right = room_.right[level];
+    Eight gained[Groups];
+    for (Eight& none : gained) none = V::all(0);
+    for (int64_t k = 0; k < points(); ++k)
+      for (int g = 0; g < Groups; ++g) {
+        const int64_t at = k * kRows + 8 * g;
+        const Eight one = V::take(left + at), other = V::take(right + at), total = V::plus(one, other);
+        const Eight taken = V::replace(V::scale(one, left_gain[k]), mask(goes_right, g), other, right_gain[k]);
+        gained[g] = V::plus(gained[g], V::plus(V::scale(total, of_step[k]), taken));
+        if (level > 0) V::put(below(level - 1, step.side) + at, total);
+      }
     double* target = values + step.feature * room_.piece;
-    V::put(target, V::plus_where(V::take(target), V::mask(room_.live[level]), gained));
+    for (int g = 0; g < Groups; ++g)
+      V::put(target + 8 * g, V::plus_where(V::take(target + 8 * g), mask(room_.live[level], g), gained[g]));
   }
 
   const Step* steps_;
   const double* constants_;
   int64_t count_, given_;
-  const ExplainRoom& room_;
+  const ExplainRoom room_;
   const uint64_t* planes_;
 };
 
 template <typename V, int Fixed>
 void explain_tree(const Explainer& explainer, const ExplainedTree& tree, const ExplainRoom& room,
                   const uint64_t* planes, int64_t first, int64_t end) {
-  const Walk<V, Fixed> walk(explainer, tree, room, planes);
-  double* values = room.values + tree.output * explainer.features * room.piece;
-  for (int64_t row = first; row < end; row += 8) walk.add(row, values + row - first);
+  const Walk<V, Fixed, kExplainGroups> many(explainer, tree, room, planes);
+  const Walk<V, Fixed, 1> few(explainer, tree, room, planes);
+  double* values = room.values + tree.output * explainer.features * room.piece - first;
+  int64_t row = first;
+  for (; row + 8 * kExplainGroups <= end; row += 8 * kExplainGroups) many.add(row, values + row);
+  for (; row < end; row += 8) few.add(row, values + row);
 }
 
 template <typename V>
