@@ -22,7 +22,7 @@ struct Step {
   int32_t plane, feature;
   int32_t level;    // the root's is 0
   int32_t before;   // the level of the nearest node above that asks the same feature; -1: none does
-  int32_t closes;   // how many subtrees this step is the last of, its own the first
+  int32_t closes;   // how many subtrees end with this step, the innermost first
   uint8_t side;     // 0 where it is its parent's left child, 1 where its right
   uint8_t leaf[2];  // which of its children are leaves
 };
@@ -53,8 +53,9 @@ struct Explainer : Questions {
 // Checks every index and cover and lays the trees out. Throws std::invalid_argument, naming tree and node.
 Explainer prepare_explainer(const ExplainerSpec& spec);
 
-constexpr int kExplainGroups =
-    4;  // of 8 rows that a tree is walked with: what is decided once for all costs as much again
+// Groups of 8 rows that a tree is walked with. With one, what is decided once for all rows of a step costs as much as
+// their arithmetic: 92 ns a row and tree of depth 6 against 59 (AVX-512).
+constexpr int kExplainGroups = 4;
 
 // Where a walk keeps what it needs; see ExplainMemory.
 struct ExplainRoom {
