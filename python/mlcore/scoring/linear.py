@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -22,17 +23,32 @@ _ROWS: Final = 4096  # at a time: a feature's values and products stay in the L1
 def add_margins(model: LinearModel, features: tuple[Feature, ...], block: Block, out: Array) -> None:
     """Add `bias` and each feature's part, in the features' order, to the margins (rows, outputs) of a block."""
     out += model.bias
+    for _, rows, k, part, present in _parts(model, features, block):
+        np.add(out[rows, k], part, out=out[rows, k], where=present)
+
+
+def add_contributions(model: LinearModel, features: tuple[Feature, ...], block: Block, out: Array) -> None:
+    """Add each feature's part to out, (rows, outputs, features + 1), and last `bias`."""
+    out[:, :, -1] += model.bias
+    for feature, rows, k, part, present in _parts(model, features, block):
+        np.add(out[rows, k, feature], part, out=out[rows, k, feature], where=present)
+
+
+def _parts(
+    model: LinearModel, features: tuple[Feature, ...], block: Block
+) -> Iterator[tuple[int, slice, int, Array, Array]]:
+    """Yield feature, rows, output, the feature's value times its weight, and where it is not missing."""
     by_name = {item.name: item for item in block.columns}
     items = [by_name[feature.column] for feature in features]
     sources = [Source(feature.steps, None, _dtypes(model, feature)) for feature in features]
     tables = [_table(item, source) for item, source in zip(items, sources, strict=True)]
     for first in range(0, block.rows, _ROWS):
         rows = slice(first, min(first + _ROWS, block.rows))
-        for item, source, table, weights in zip(items, sources, tables, model.weights, strict=True):
+        for f, (item, source, table) in enumerate(zip(items, sources, tables, strict=True)):
             value = _values(item, source, table, rows)
             present = ~np.isnan(value)
-            for k, weight in enumerate(weights):
-                np.add(out[rows, k], value * weight, out=out[rows, k], where=present)
+            for k, weight in enumerate(model.weights[f]):
+                yield f, rows, k, value * weight, present
 
 
 def _dtypes(model: LinearModel, feature: Feature) -> tuple[type[np.generic], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -19,6 +19,7 @@ from mlcore.models import LinearModel, Model, TreeEnsemble
 from mlcore.preprocessing.features import Feature
 from mlcore.profile import CategoricalColumn, NumericColumn, Profile
 from mlcore.scoring import linear, links
+from mlcore.scoring.explain import explainer_arrays
 from mlcore.scoring.fold import describe_steps
 from mlcore.scoring.inputs import Block, blocks, kernel_columns, places_of
 from mlcore.scoring.line import Array
@@ -50,6 +51,7 @@ class Scorer:
     narrowed: bool = False
     engine: str = "auto"
     _plans: dict[tuple[Kind | bool, ...], tuple[Plan, Any]] = field(default_factory=dict, repr=False)
+    _explainers: dict[tuple[Kind | bool, ...], Any] = field(default_factory=dict, repr=False)
     _planning: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _few: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -116,6 +118,28 @@ class Scorer:
             raise UsageError("a linear model has no leaves")
         parts = [self._leaves(self.model, block) for block in self.blocks_of(X)]
         return np.concatenate([np.zeros((0, self.model.n_trees), np.int32), *parts])
+
+    def explain(self, X: Any, *, base_margin: Any = None) -> Array:
+        """Return how much each feature adds to each row's margin, float64: SHAP values, exact and path-dependent.
+
+        The last column is what remains where nothing is known of a row: the base margin plus the trees' mean over their
+        training rows. A row's values sum to its margin. XGBoost's `predict(pred_contribs=True)` in float64; of a linear
+        model a feature's value times its weight.
+
+        Args:
+            X, base_margin: as of `margin`.
+
+        Returns:
+            shape (n, features + 1), or (n, outputs, features + 1) of a model with more than one output; features are the
+            model's own, after transforms, in the order of `model.feature_names`.
+
+        Raises:
+            UnsupportedModel: the model does not hold its nodes' cover, or its leaves hold vectors.
+        """
+        shape = (0, self.model.n_outputs, self.model.n_features + 1)
+        parts = [self._explained(block, base) for block, base in self._based_blocks(X, base_margin)]
+        values = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(shape), *parts])
+        return values[:, 0] if shape[1] == 1 else values
 
     def describe(self) -> dict[str, Any]:
         """Return what the model is, which transforms were folded away, and what runs it."""
@@ -199,19 +223,21 @@ class Scorer:
             found = self._of_few(X)
             if found is not None:
                 return found
+        parts = [self.score_block(block, None, base) for block, base in self._based_blocks(X, base_margin)]
+        return parts[0] if len(parts) == 1 else np.concatenate([self._base(0), *parts])
+
+    def _based_blocks(self, X: Any, base_margin: Any) -> Iterator[tuple[Block, Array]]:
+        """X in blocks, each with the margins to start from: the rows' own, or the model's."""
         given = None if base_margin is None else self._given_base(base_margin)
-        parts, first = [self._base(0)], 0
+        first = 0
         for block in self.blocks_of(X):
-            own = None
-            if given is not None:
-                own = given[first : first + block.rows]
-                if len(own) < block.rows:
-                    raise DataError(f"base_margin has {len(given)} rows, X has more")
-            parts.append(self.score_block(block, None, own))
+            base = self._base(block.rows) if given is None else given[first : first + block.rows]
+            if given is not None and len(base) < block.rows:
+                raise DataError(f"base_margin has {len(given)} rows, X has more")
+            yield block, base
             first += block.rows
         if given is not None and len(given) != first:
             raise DataError(f"base_margin has {len(given)} rows, X has {first}")
-        return parts[1] if len(parts) == 2 else np.concatenate(parts)
 
     def _of_few(self, X: Array) -> Array | None:
         """The margins of a few rows without the machinery of many; None where that machinery is needed."""
@@ -246,8 +272,7 @@ class Scorer:
 
     def _plan(self, block: Block) -> tuple[Plan, Any]:
         assert isinstance(self.model, TreeEnsemble)
-        kinds = block.kinds()
-        key = (*kinds.values(), block.positional)
+        kinds, key = block.kinds(), _key(block)
         with self._planning:  # threads that start together need one plan, not one each
             if key not in self._plans:
                 plan = build(
@@ -256,6 +281,13 @@ class Scorer:
                 )  # fmt: skip
                 self._plans[key] = (plan, ops.prepare(plan.forest, self.engine, backend=self.backend))
             return self._plans[key]
+
+    def _explainer(self, model: TreeEnsemble, block: Block, plan: Plan) -> Any:
+        key = _key(block)
+        with self._planning:
+            if key not in self._explainers:
+                self._explainers[key] = ops.prepare(explainer_arrays(model, plan), backend=self.backend)
+            return self._explainers[key]
 
     @cached_property
     def _watched_categories(self) -> dict[str, tuple[str, ...]]:
@@ -270,18 +302,40 @@ class Scorer:
             name: item.edges.astype(kinds[name]) for name, item in watched.items() if isinstance(item, NumericColumn)
         }
 
-    def _leaves(self, model: TreeEnsemble, block: Block) -> Array:
-        plan, handle = self._plan(block)
-        raw = kernel_columns(plan, block, places_of(plan, block))
+    def _coded(self, block: Block, plan: Plan) -> tuple[list[Array], list[Array]]:
+        """The codes and the missing words of a block's columns."""
         codes, missing = [], []
+        raw = kernel_columns(plan, block, places_of(plan, block))
         for planned, (values, validity, offset, aux) in zip(plan.columns, raw, strict=True):
             codes.append(np.empty(block.rows, np.uint8 if planned.folded.n_codes <= 256 else np.uint16))
             missing.append(np.empty((block.rows + 63) // 64, np.uint64))
             operation = ops.bin if planned.folded.edges is not None else ops.encode
             operation(values, validity, offset, aux, codes[-1], missing[-1], backend=self.backend)
+        return codes, missing
+
+    def _leaves(self, model: TreeEnsemble, block: Block) -> Array:
+        plan, handle = self._plan(block)
         out = np.empty((block.rows, model.n_trees), np.int32)
-        ops.leaves(handle, codes, missing, out, self.threads, backend=self.backend)
+        ops.leaves(handle, *self._coded(block, plan), out, self.threads, backend=self.backend)
         return out if model.leaf_ids_are_nodes else model.leaf_id[model.tree_start[:-1] + out]
+
+    def _explained(self, block: Block, base: Array) -> Array:
+        """The SHAP values of a block, (rows, outputs, features + 1)."""
+        model = self.model
+        out = np.zeros((block.rows, model.n_outputs, model.n_features + 1))
+        out[:, :, -1] = base
+        if isinstance(model, LinearModel):
+            linear.add_contributions(model, self.features, block, out)
+            return out
+        plan, _ = self._plan(block)
+        handle = self._explainer(model, block, plan)
+        ops.explain(handle, *self._coded(block, plan), out, self.threads, backend=self.backend)
+        return out
+
+
+def _key(block: Block) -> tuple[Kind | bool, ...]:
+    """What a plan depends on."""
+    return *block.kinds().values(), block.positional
 
 
 def _one_row(schema: pa.Schema, columns: tuple[str, ...]) -> pa.Table:
