@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import mlcore
+from mlcore import ops
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 ROWS = 3000
@@ -51,7 +52,7 @@ def test_each_side_is_measured_and_written(tmp_path: Path) -> None:
     assert all(row["median_s"] > 0 and row["× XGBoost"] > 0 for row in explain)
     assert "import mlcore" in {row["command"] for row in results(tmp_path, "startup")["rows"]}
     measured = {(row["op"], row["backend"]) for row in results(tmp_path, "ops")["rows"]}
-    assert measured == {(op, backend) for op in mlcore.ops.NAMES for backend in ("cpu", "numba")}
+    assert measured == {(op, backend) for op in ops.NAMES for backend in ("cpu", "numba")}
 
 
 @pytest.mark.slow
