@@ -13,8 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from mlcore.errors import ModelFormatError
+from mlcore.models.leaves import LinearLeaves
 
-Link = Literal["identity", "sigmoid", "exp", "softmax", "argmax", "step", "sorted", "rising"]
+Link = Literal[
+    "identity", "sigmoid", "exp", "softmax", "argmax", "step", "sorted", "rising", "softplus", "signed_square"
+]  # fmt: skip
 Categories = tuple[str, ...] | tuple[float, ...]
 FORMAT: Final = 2
 _METADATA_KEY: Final = b"mlcore.tree_ensemble"
@@ -39,7 +42,11 @@ class TreeEnsemble:
     Nodes of all trees lie one after another; `tree_start` (trees + 1) bounds them and `left`, `right` count from the
     tree's own first node. `leaf_id` is what the library calls a leaf. `cover` is the weight of the training rows that
     passed a node; empty where the source does not say. `stored_categories[f]` holds what feature f was trained on where
-    the model recodes it; the nodes then ask for positions in it.
+    the model recodes it; the nodes then ask for positions in it. Where the library knows no more than the order of such
+    columns, `category_lists` holds a list for each instead: the k-th belongs to a table's k-th column of categories.
+
+    Before the link, margins are divided by `averaged`, the iterations of a random forest whose leaves are not yet their
+    mean; a sigmoid multiplies them by `steepness`.
     """
 
     source: str
@@ -62,6 +69,10 @@ class TreeEnsemble:
     interval_set: I4
     bound_start: I8
     bounds: Array  # in threshold's type
+    averaged: int = 1
+    steepness: float = 1.0
+    category_lists: tuple[Categories, ...] = ()
+    linear_leaves: LinearLeaves | None = None
 
     def __post_init__(self) -> None:
         check_structure(self)
@@ -119,6 +130,9 @@ class TreeEnsemble:
             "feature_names": self.feature_names,
             "named": self.named,
             "stored_categories": self.stored_categories,
+            "averaged": self.averaged,
+            "steepness": float(self.steepness).hex(),
+            "category_lists": self.category_lists,
             "tree_start": self.tree_start.tolist(),
             "tree_output": self.tree_output.tolist(),
             "bound_start": self.bound_start.tolist(),
@@ -130,6 +144,9 @@ class TreeEnsemble:
             columns["cover"] = self.cover
         for k in range(self.value.shape[1]):
             columns[f"value_{k}"] = np.ascontiguousarray(self.value[:, k])
+        if self.linear_leaves is not None:
+            columns |= self.linear_leaves.columns()
+            scalars["leaf_zero"] = float(self.linear_leaves.zero).hex()
         return pa.table(columns).replace_schema_metadata({_METADATA_KEY: json.dumps(scalars).encode()})
 
     @staticmethod
@@ -213,6 +230,12 @@ def _from_format_2(table: pa.Table, scalars: Mapping[str, Any]) -> TreeEnsemble:
         cover=_node_array(table, "cover", np.float64) if "cover" in table.column_names else np.zeros(0),
         bound_start=np.array(scalars["bound_start"], np.int64),
         bounds=np.array([float.fromhex(text) for text in scalars["bounds"]], threshold.dtype),
+        averaged=scalars["averaged"],
+        steepness=float.fromhex(scalars["steepness"]),
+        category_lists=tuple(tuple(categories) for categories in scalars["category_lists"]),
+        linear_leaves=(
+            LinearLeaves.from_columns(table, float.fromhex(scalars["leaf_zero"])) if "leaf_zero" in scalars else None
+        ),
     )
 
 
@@ -262,6 +285,10 @@ def check_structure(model: TreeEnsemble) -> None:
     _check_outputs(model)
     _check_children(model, split)
     _check_sets(model, split)
+    if model.linear_leaves is not None:
+        if model.value.shape[1] != 1:
+            raise ModelFormatError("linear leaves add to one output, and these hold a value for each")
+        model.linear_leaves.check(n_nodes, model.n_features)
 
 
 def _check_outputs(model: TreeEnsemble) -> None:
@@ -271,6 +298,8 @@ def _check_outputs(model: TreeEnsemble) -> None:
     first = model.tree_output
     if len(first) != model.n_trees or np.any((first < 0) | (first > outputs - width)):
         raise ModelFormatError("a tree adds to an output that the model does not have")
+    if model.averaged < 1:
+        raise ModelFormatError(f"margins cannot be divided by {model.averaged}")
     for name in ("threshold", "value"):
         if getattr(model, name).dtype not in (np.float32, np.float64):
             raise ModelFormatError(f"array '{name}' is of type {getattr(model, name).dtype}")

@@ -1,7 +1,7 @@
 """Steps: what a fitted transform does to one raw value, so plain that it folds into edges and tables.
 
-`evaluate` and `evaluate_categories` define the casts: without steps a number is narrowed to float32 directly;
-with steps it is widened to float64, every step runs in float64, and only the result is narrowed.
+`evaluate` and `evaluate_categories` define the casts: without steps a number is narrowed directly, to float32 unless
+another type is asked for; with steps it is widened to float64, every step runs in float64, and only the result is narrowed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import numpy as np
 from mlcore.errors import UsageError
 
 Array = np.ndarray[Any, Any]
-F4 = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -96,26 +95,28 @@ def takes_categories(steps: Sequence[Step]) -> bool:
     )
 
 
-def evaluate(steps: Sequence[Step], values: Array) -> F4:
-    """Return the float32 feature of numbers in their raw type (NaN: missing).
+def evaluate(steps: Sequence[Step], values: Array, dtype: type[np.generic] = np.float32) -> Array:
+    """Return the feature of numbers in their raw type (NaN: missing), as `dtype`.
 
     `Indicator(None)` may stand first; a step that reads strings raises UsageError.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if not steps:
-            return values.astype(np.float32)
-        return numbers(steps, values.astype(np.float64)).astype(np.float32)
+            return values.astype(dtype)
+        return numbers(steps, values.astype(np.float64)).astype(dtype)
 
 
-def evaluate_categories(steps: Sequence[Step], categories: Sequence[str]) -> tuple[F4, np.float32, np.float32]:
-    """Return the float32 feature of each category, of an unknown one, and of a missing value.
+def evaluate_categories(
+    steps: Sequence[Step], categories: Sequence[str], dtype: type[np.generic] = np.float32
+) -> tuple[Array, Any, Any]:
+    """Return the feature of each category, of an unknown one, and of a missing value, as `dtype`.
 
     A category that the first step does not list is an unknown one, and gets its number.
     """
     if not steps or not isinstance(steps[0], Lookup | Indicator):
         raise UsageError("strings need a step that turns them into numbers first: one-hot, ordinal or target")
     with np.errstate(over="ignore", invalid="ignore"):
-        found = numbers(steps[1:], category_numbers(steps[0], categories)).astype(np.float32)
+        found = numbers(steps[1:], category_numbers(steps[0], categories)).astype(dtype)
     return found[:-2], found[-2], found[-1]
 
 

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from mlcore import backend as backends
@@ -35,16 +36,16 @@ def compile(
     """Return a Scorer that gives the same numbers as `model`, faster.
 
     Args:
-        model: an `xgboost.Booster`, `XGBClassifier` or `XGBRegressor`; the path or bytes of an XGBoost JSON or UBJ model; a
-            scikit-learn `Pipeline` of an mlcore `ColumnTransformer` and one of these; a Bundle, its folder, or a
-            reference such as "churn@champion".
+        model: a Booster of XGBoost or LightGBM, or one of their scikit-learn wrappers; the path or bytes of an XGBoost JSON
+            or UBJ model, or of a LightGBM text model, or that text; a scikit-learn `Pipeline` of an mlcore
+            `ColumnTransformer` and one of these; a Bundle, its folder, or a reference such as "churn@champion".
         backend: "auto", "cpu", "numba" or "cuda"; only "auto" falls back.
         threads: at most this many; by default what the machine, its cgroup and MLCORE_THREADS allow.
         iteration_range: score with the boosting rounds [first, end) alone; by default with all of them, or, of a
-            scikit-learn wrapper that stopped early, with those up to its best.
+            scikit-learn wrapper or a LightGBM Booster that stopped early, with those up to its best.
         engine: how trees are worked off, the same bits all: "auto" by their shape, "planes" bit by bit for all rows, "deep"
             with rows side by side, "walk" row by row. `describe()` says what runs.
-        missing: the number that stands for a missing value, beside NaN; by default the wrapper's own.
+        missing: the number that stands for a missing value, beside NaN; by default the wrapper's own. XGBoost only.
 
     Raises:
         UnsupportedModel, ModelFormatError: the model is not imported, or its file is damaged.
@@ -64,7 +65,7 @@ def compile(
         "threads": threads or backends.default_threads(),
         "engine": engine,
     }
-    if isinstance(model, str | Path) and _names_a_bundle(model):
+    if isinstance(model, str | Path) and not models.is_text(model) and _names_a_bundle(model):
         model = load_bundle(model)
     if isinstance(model, Bundle):
         if iteration_range is not None or missing is not None:
@@ -94,6 +95,7 @@ def _from_bundle(bundle: Bundle, options: dict[str, Any]) -> Scorer:
         features=bundle.transforms.features,
         named=True,
         predicts="value",
+        narrowed=True,
         types={name: type_named(bundle.schema.field(name).type) for name in columns},
         profile=bundle.profile,
         digest=bundle.digest,
@@ -114,16 +116,16 @@ def _from_pipeline(
     if not math.isnan(given["missing"]):
         raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
     features = before[0][1].to_transforms().features
-    return _scorer(read, features, named=True, narrowed=True, **given, **options)
+    return _scorer(read, features, named=True, **given, **options)
 
 
 def _read(model: Any, iterations: tuple[int, int] | None, missing: float | None) -> tuple[Model, dict[str, Any]]:
     """The model in neutral form, what stands for a missing value, and whether the source's `predict` gives labels."""
+    if hasattr(model, "booster_"):
+        return _read_lightgbm(model, iterations, missing)
     if not hasattr(model, "get_booster"):
-        return models.read(model, iterations=iterations), {
-            "predicts": "value",
-            "missing": math.nan if missing is None else missing,
-        }
+        read = models.read(model, iterations=iterations)
+        return read, {"predicts": "value", "missing": _missing(read, missing)}
     if missing is None:
         missing = model.missing if getattr(model, "missing", None) is not None else math.nan
     booster = model.get_booster()
@@ -134,6 +136,25 @@ def _read(model: Any, iterations: tuple[int, int] | None, missing: float | None)
         iterations = None
     predicts = "label" if hasattr(model, "predict_proba") else "value"
     return models.read(booster, iterations=iterations), {"predicts": predicts, "missing": float(missing)}
+
+
+def _read_lightgbm(
+    model: Any, iterations: tuple[int, int] | None, missing: float | None
+) -> tuple[Model, dict[str, Any]]:
+    """As `_read`, of LightGBM's scikit-learn wrappers; its Booster stops at its best iteration by itself."""
+    if model.get_params().get("pred_early_stop"):
+        raise UnsupportedModel("pred_early_stop=True leaves trees out row by row; set it to False to compile the model")
+    labels = hasattr(model, "classes_") and not callable(model.objective_)
+    given = {"predicts": "label", "classes": np.asarray(model.classes_)} if labels else {"predicts": "value"}
+    read = models.read(model.booster_, iterations=iterations)
+    return read, {**given, "missing": _missing(read, missing)}
+
+
+def _missing(read: Model, missing: float | None) -> float:
+    """The number that stands for a missing value; NaN where there is none."""
+    if missing is not None and read.source == "lightgbm":
+        raise UsageError("missing= is XGBoost's; a LightGBM model says itself whether 0 is missing beside NaN")
+    return math.nan if missing is None else missing
 
 
 def _scorer(model: Model, features: tuple[Feature, ...], **given: Any) -> Scorer:

@@ -14,12 +14,14 @@ def explainer_arrays(model: TreeEnsemble, plan: Plan) -> ExplainerArrays:
     """Return what the `explain` op needs of a model that is compiled to `plan`.
 
     Raises:
-        UnsupportedModel: its leaves hold vectors, or nobody knows how many training rows passed its nodes.
+        UnsupportedModel: its leaves hold vectors or are linear, or nobody knows how many training rows passed its nodes.
     """
     if model.value.shape[1] != 1:
         raise UnsupportedModel(
             "a model whose leaves hold a value for each output is not explained; XGBoost refuses too"
         )
+    if model.linear_leaves is not None:
+        raise UnsupportedModel("a model whose leaves are linear is not explained; LightGBM refuses too")
     if len(model.cover) != model.n_nodes:
         raise UnsupportedModel(
             "the model does not say how many training rows passed each node (its cover), without which SHAP values are "

@@ -37,18 +37,20 @@ class Split:
 class Source:
     """How a feature comes from its raw column: its steps, and the categories the model itself stores, if any.
 
-    `dtypes` are the float types that a value passes through on its way into the model, its own type last.
+    `dtypes` are the float types that a value passes through on its way into the model, its own type last. A category that
+    is not stored is missing, or, where `refuses_unknown`, an error.
     """
 
     steps: tuple[Step, ...]
     stored_categories: Categories | None
     dtypes: tuple[type[np.generic], ...]
+    refuses_unknown: bool = False
 
     def values(self, raw: Array) -> Array:
         """Return the feature of numbers in their raw type; NaN is missing."""
         with np.errstate(over="ignore", invalid="ignore"):
-            value = evaluate(self.steps, raw) if self.steps else raw
-            for dtype in self.dtypes:
+            value = evaluate(self.steps, raw, self.dtypes[0])
+            for dtype in self.dtypes[1:]:
                 value = value.astype(dtype)
             return value
 
@@ -194,7 +196,7 @@ def fold_categories(
         for i in range(len(splits))
     ]
     classes = rank[class_of].astype(np.uint16)
-    refuses = any(source.stored_categories is not None for source in sources.values())
+    refuses = any(source.stored_categories is not None and source.refuses_unknown for source in sources.values())
     accepted: Any = tuple(own) if refuses else None
     return FoldedColumn(None, categories, classes, accepted, len(order), tuple(predicates))
 
@@ -226,8 +228,8 @@ def _category_values(source: Source, categories: Any) -> tuple[Array, float]:
         position: dict[Any, float] = {name: float(i) for i, name in enumerate(source.stored_categories)}
         known = [position.get(name, np.nan) for name in categories]
         return np.array([*known, np.nan], dtype), float("nan")
-    known_values, unknown, missing = evaluate_categories(source.steps, categories)
-    return np.append(known_values, np.float32(unknown)).astype(dtype), float(missing)
+    known_values, unknown, missing = evaluate_categories(source.steps, categories, source.dtypes[0])
+    return np.append(known_values, unknown).astype(dtype), float(missing)
 
 
 def describe_steps(steps: Sequence[Any]) -> str:

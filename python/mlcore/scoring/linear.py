@@ -1,18 +1,19 @@
-"""Linear models on blocks of raw columns: no edges and no codes, a pass over each feature."""
+"""Weighted sums of features on blocks of raw columns: no edges and no codes, a pass over each feature."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from mlcore.data.tables import Column
 from mlcore.errors import SchemaMismatch
-from mlcore.models import LinearModel
+from mlcore.models import LinearModel, TreeEnsemble
+from mlcore.models.leaves import LinearLeaves
 from mlcore.preprocessing.features import Feature, evaluate_categories
-from mlcore.preprocessing.steps import takes_categories
+from mlcore.preprocessing.steps import Indicator, Lookup, takes_categories
 from mlcore.scoring.fold import Source
 from mlcore.scoring.inputs import Block, valid_rows
 from mlcore.scoring.line import Array
@@ -38,8 +39,7 @@ def _parts(
     model: LinearModel, features: tuple[Feature, ...], block: Block
 ) -> Iterator[tuple[int, slice, int, Array, Array]]:
     """Yield feature, rows, output, the feature's value times its weight, and where it is not missing."""
-    by_name = {item.name: item for item in block.columns}
-    items = [by_name[feature.column] for feature in features]
+    items = _items(features, block)
     sources = [Source(feature.steps, None, _dtypes(model, feature)) for feature in features]
     tables = [_table(item, source) for item, source in zip(items, sources, strict=True)]
     for first in range(0, block.rows, _ROWS):
@@ -51,6 +51,49 @@ def _parts(
                 yield f, rows, k, value * weight, present
 
 
+def add_leaves(
+    model: TreeEnsemble,
+    features: tuple[Feature, ...],
+    sources: tuple[Source, ...],
+    block: Block,
+    nodes: Array,
+    out: Array,
+) -> None:
+    """Add to the margins (rows, outputs), in tree order, what linear leaves say of rows at `nodes` (rows, trees)."""
+    leaves = model.linear_leaves
+    assert leaves is not None
+    asked = np.unique(leaves.feature)
+    values = np.empty((block.rows, len(asked)))
+    items = _items(features, block)
+    for k, feature in enumerate(asked.tolist()):
+        item, source = items[feature], sources[feature]
+        value = _values(item, source, _table(item, source), slice(0, block.rows))
+        values[:, k] = np.where(np.abs(value) <= leaves.zero, 0, value)
+    place = np.searchsorted(asked, leaves.feature)
+    with np.errstate(invalid="ignore", over="ignore"):  # as the library, which has ±inf for an ordinary value
+        for tree, output in enumerate(model.tree_output.tolist()):
+            out[:, output] += _leaf_sums(leaves, model.value[:, 0], place, values, nodes[:, tree])
+
+
+def _leaf_sums(leaves: LinearLeaves, plain: Array, place: Array, values: Array, node: Array) -> Array:
+    """What one tree says of rows at these nodes: each leaf's first term, then each one's second, …"""
+    start, count = leaves.start[node], leaves.start[node + 1] - leaves.start[node]
+    total, missing = leaves.constant[node], np.zeros(len(node), bool)
+    for k in range(int(count.max(initial=0))):
+        rows = np.flatnonzero(count > k)
+        term = start[rows] + k
+        value = values[rows, place[term]]
+        total[rows] += leaves.coefficient[term] * value
+        missing[rows] |= np.isnan(value)
+    return np.where(missing, plain[node], total)
+
+
+def _items(features: tuple[Feature, ...], block: Block) -> list[Column]:
+    """The raw column of each feature."""
+    by_name = {item.name: item for item in block.columns}
+    return [by_name[feature.column] for feature in features]
+
+
 def _dtypes(model: LinearModel, feature: Feature) -> tuple[type[np.generic], ...]:
     own = model.weights.dtype.type
     return (np.float32, own) if feature.steps else (own,)
@@ -58,13 +101,17 @@ def _dtypes(model: LinearModel, feature: Feature) -> tuple[type[np.generic], ...
 
 def _table(item: Column, source: Source) -> Array | None:
     """What each entry of a string column's dictionary becomes, and last what a missing value does."""
+    if source.stored_categories is not None and item.dictionary is not None:
+        position: dict[Any, float] = {name: float(i) for i, name in enumerate(source.stored_categories)}
+        return np.array([*(position.get(name, np.nan) for name in item.dictionary.to_pylist()), np.nan])
     if item.dictionary is None:
         if takes_categories(source.steps):
             raise SchemaMismatch(f"column '{item.name}': the model expects categories, found numbers")
         return None
-    if not takes_categories(source.steps):
+    if not source.steps or not isinstance(source.steps[0], Lookup | Indicator):
         raise SchemaMismatch(f"column '{item.name}': the model expects numbers, found categories")
-    known, _, missing = evaluate_categories(source.steps, item.dictionary.cast(pa.string()).to_pylist())
+    names = item.dictionary.cast(pa.string()).to_pylist()
+    known, _, missing = evaluate_categories(source.steps, names, source.dtypes[0])
     return np.append(known, missing).astype(source.dtypes[-1])
 
 

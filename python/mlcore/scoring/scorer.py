@@ -18,15 +18,16 @@ from mlcore.errors import DataError, UsageError
 from mlcore.models import LinearModel, Model, TreeEnsemble
 from mlcore.preprocessing.features import Feature
 from mlcore.profile import CategoricalColumn, NumericColumn, Profile
-from mlcore.scoring import linear, links
+from mlcore.scoring import conventions, linear, links
 from mlcore.scoring.explain import explainer_arrays
 from mlcore.scoring.fold import describe_steps
-from mlcore.scoring.inputs import Block, blocks, kernel_columns, places_of
+from mlcore.scoring.inputs import Block, blocks, kernel_columns, pieces, places_of
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan, build
 from mlcore.scoring.tally import Tally
 
 FEW_ROWS: Final = 16  # up to which walking trees row by row beats laying out blocks
+_LINEAR_ROWS: Final = 1 << 14  # at a time: the nodes of all trees are written out for them
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,8 @@ class Scorer:
     missing: float = math.nan
     narrowed: bool = False
     engine: str = "auto"
+    classes: Array | None = None
+    """The labels that `predict` gives; None: their numbers."""
     _plans: dict[tuple[Kind | bool, ...], tuple[Plan, Any]] = field(default_factory=dict, repr=False)
     _explainers: dict[tuple[Kind | bool, ...], Any] = field(default_factory=dict, repr=False)
     _planning: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -91,6 +94,8 @@ class Scorer:
         value = self.predict_value(X, base_margin=base_margin)
         if self.predicts == "value":
             return value
+        if self.classes is not None:
+            return np.asarray(self.classes[np.argmax(value, axis=1) if value.ndim > 1 else (value > 0.5).astype(int)])
         if self.model.link == "argmax":
             return value.astype(np.int32)
         if self.model.link == "softmax":
@@ -116,8 +121,9 @@ class Scorer:
         """
         if isinstance(self.model, LinearModel):
             raise UsageError("a linear model has no leaves")
-        parts = [self._leaves(self.model, block) for block in self.blocks_of(X)]
-        return np.concatenate([np.zeros((0, self.model.n_trees), np.int32), *parts])
+        model, parts = self.model, [self._nodes(self.model, block) for block in self.blocks_of(X)]
+        nodes = np.concatenate([np.zeros((0, model.n_trees), np.int32), *parts])
+        return nodes if model.leaf_ids_are_nodes else model.leaf_id[model.tree_start[:-1] + nodes]
 
     def explain(self, X: Any, *, base_margin: Any = None) -> Array:
         """Return how much each feature adds to each row's margin, float64: SHAP values, exact and path-dependent.
@@ -187,7 +193,12 @@ class Scorer:
 
     def link(self, margins: Array) -> Array:
         """Return margins (rows, outputs) through the model's link."""
-        return links.apply(self.model.link, margins, self.backend)
+        model = self.model
+        if isinstance(model, LinearModel):
+            return links.apply(model.link, margins, self.backend)
+        if model.averaged > 1:
+            margins = margins / margins.dtype.type(model.averaged)
+        return links.apply(model.link, margins, self.backend, steepness=model.steepness)
 
     def score_block(self, block: Block, tally: Tally | None, base: Array | None = None) -> Array:
         """Return the margins (rows, outputs) of one block, and count its rows in `tally` on the way.
@@ -202,15 +213,22 @@ class Scorer:
         places = places_of(plan, block)
         columns = kernel_columns(plan, block, places)
         slots = None if tally is None else tally.slots(plan, places)
-        ops.score(handle, columns, out, slots, self.threads, backend=self.backend)
+        if self.model.linear_leaves is None:
+            ops.score(handle, columns, out, slots, self.threads, backend=self.backend)
+        else:
+            self._add_linear(self.model, plan, block, out)
+            if slots is not None:  # the walk counts; what it sums is not asked for
+                ops.score(handle, columns, np.zeros_like(out), slots, self.threads, backend=self.backend)
         if tally is not None and slots is not None:
             tally.take(plan, slots, places, block.rows)
         return out
 
     def blocks_of(self, X: Any) -> Iterable[Block]:
         """Yield X as blocks of this scorer's raw columns."""
-        absent = math.nan if self.model.source == "xgboost" else 0.0  # what a sparse matrix leaves out
-        return blocks(X, self.columns, named=self.named, types=self.types, missing=self.missing, absent=absent)
+        return blocks(
+            X, self.columns, named=self.named, types=self.types, missing=self.missing,
+            conventions=conventions.of(self.model),
+        )  # fmt: skip
 
     def _base(self, rows: int) -> Array:
         base = np.empty((rows, self.model.n_outputs), self.dtype)
@@ -252,7 +270,7 @@ class Scorer:
     def _make_few(self, X: Array) -> Any:
         make = getattr(self.backend.kernels, "Rows", None)
         plain = self.types is None and math.isnan(self.missing) and self.engine == "auto"
-        if make is None or not plain or isinstance(self.model, LinearModel):
+        if make is None or not plain or isinstance(self.model, LinearModel) or self.model.linear_leaves is not None:
             return None
         plan, _ = self._plan(next(iter(self.blocks_of(X))))
         edges = [item.folded.edges for item in plan.columns]
@@ -302,6 +320,11 @@ class Scorer:
             name: item.edges.astype(kinds[name]) for name, item in watched.items() if isinstance(item, NumericColumn)
         }
 
+    def _add_linear(self, model: TreeEnsemble, plan: Plan, block: Block, out: Array) -> None:
+        for piece, rows in pieces(block, _LINEAR_ROWS):
+            nodes = model.tree_start[:-1] + self._nodes(model, piece)
+            linear.add_leaves(model, self.features, plan.sources, piece, nodes, out[rows])
+
     def _coded(self, block: Block, plan: Plan) -> tuple[list[Array], list[Array]]:
         """The codes and the missing words of a block's columns."""
         codes, missing = [], []
@@ -313,11 +336,12 @@ class Scorer:
             operation(values, validity, offset, aux, codes[-1], missing[-1], backend=self.backend)
         return codes, missing
 
-    def _leaves(self, model: TreeEnsemble, block: Block) -> Array:
+    def _nodes(self, model: TreeEnsemble, block: Block) -> Array:
+        """The node each row ends at in each tree, counted from the tree's first, int32 (rows, trees)."""
         plan, handle = self._plan(block)
         out = np.empty((block.rows, model.n_trees), np.int32)
         ops.leaves(handle, *self._coded(block, plan), out, self.threads, backend=self.backend)
-        return out if model.leaf_ids_are_nodes else model.leaf_id[model.tree_start[:-1] + out]
+        return out
 
     def _explained(self, block: Block, base: Array) -> Array:
         """The SHAP values of a block, (rows, outputs, features + 1)."""
