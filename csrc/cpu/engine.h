@@ -2,6 +2,7 @@
 // Everything lies in an unnamed namespace: code compiled for one instruction set must never be merged with another's.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 
@@ -152,37 +153,34 @@ void network(const Forest& forest, const Tree& tree, const Planes& planes, Sum* 
   for (; at < rows; at += V::rows) network<V, Bits, 1>(forest, tree, planes, at, sums);
 }
 
-// Writes a row after another the cells that deep trees look at.
+// Writes the cells that deep trees look at, those of a block's rows one after another.
 inline void fill_cells(const Forest& forest, const BlockColumn* columns, int64_t rows, uint16_t* cells) {
-  const auto stride = static_cast<int64_t>(forest.cells.size());
-  for (int64_t v = 0; v < stride; ++v) {
-    const Cell& cell = forest.cells[static_cast<size_t>(v)];
-    uint16_t* out = cells + v;
+  for (size_t v = 0; v < forest.cells.size(); ++v) {
+    const Cell& cell = forest.cells[v];
+    uint16_t* out = cells + static_cast<int64_t>(v) * forest.block_rows;
     if (cell.column < 0) {
-      for (int64_t row = 0; row < rows; ++row) out[row * stride] = 0;
+      std::fill(out, out + rows, uint16_t{0});
       continue;
     }
     const BlockColumn& column = columns[cell.column];
     const auto* wide = static_cast<const uint16_t*>(column.codes.data);
     const auto* narrow = static_cast<const uint8_t*>(column.codes.data);
+    if (column.codes.wide)
+      std::copy(wide, wide + rows, out);
+    else
+      std::copy(narrow, narrow + rows, out);
     if (cell.set >= 0) {
       const uint64_t* set = forest.sets.data() + cell.set * forest.set_words;
-      for (int64_t row = 0; row < rows; ++row) {
-        const uint32_t code = column.codes.wide ? wide[row] : narrow[row];
-        out[row * stride] = (set[code >> 6] >> (code & 63)) & 1;
-      }
-    } else if (column.codes.wide) {
-      for (int64_t row = 0; row < rows; ++row) out[row * stride] = wide[row];
-    } else {
-      for (int64_t row = 0; row < rows; ++row) out[row * stride] = narrow[row];
+      for (int64_t row = 0; row < rows; ++row) out[row] = (set[out[row] >> 6] >> (out[row] & 63)) & 1;
     }
     if (!column.any_missing) continue;
     for (int64_t w = 0; w < (rows + 63) / 64; ++w)
       for (uint64_t left = column.missing[w]; left != 0; left &= left - 1)
-        out[(64 * w + __builtin_ctzll(left)) * stride] = cell.missing_right ? kNoCode : 0;
+        out[64 * w + __builtin_ctzll(left)] = cell.missing_right ? kNoCode : 0;
   }
 }
 
+constexpr int kKnownDepth = 16;  // down to which all rows take all steps; deeper trees are left when no row moves
 constexpr int kDeepRows = 16;  // side by side: while one waits for its node, the others go on
 
 template <typename V, typename Sum>
@@ -190,20 +188,22 @@ void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t
   const DeepNode* nodes = forest.deep_nodes.data() + tree.first;
   const int32_t* origin = forest.deep_origin.data() + tree.first;
   const Sum* values = forest.values<Sum>().nodes.data() + tree.root * forest.width;
-  const auto stride = static_cast<int64_t>(forest.cells.size());
+  const int shift = __builtin_ctzll(static_cast<uint64_t>(forest.block_rows));
   for (int64_t first = 0; first < rows; first += kDeepRows) {
     int32_t at[kDeepRows] = {};
-    const uint16_t* row = cells + first * stride;
-    for (bool moved = true; moved;) {
+    const uint16_t* row = cells + first;
+    const int steps = tree.bits <= kKnownDepth ? tree.bits : 4;
+    for (int32_t moved = 1; moved != 0;) {
       int32_t before[kDeepRows];
       for (int i = 0; i < kDeepRows; ++i) before[i] = at[i];
-      for (int step = 0; step < 4; ++step)
+      for (int step = 0; step < steps; ++step)
         for (int i = 0; i < kDeepRows; ++i) {
           const DeepNode node = nodes[at[i]];
-          at[i] = node.left + (row[i * stride + node.cell] >= node.code);
+          at[i] = apart(node.left + (row[(size_t{node.cell} << shift) + static_cast<size_t>(i)] >= node.code));
         }
-      moved = false;
-      for (int i = 0; i < kDeepRows; ++i) moved |= at[i] != before[i];
+      moved = 0;
+      if (tree.bits <= kKnownDepth) break;
+      for (int i = 0; i < kDeepRows; ++i) moved |= at[i] ^ before[i];
     }
     for (int i = 0; i < kDeepRows; ++i) {
       const Sum* leaf = values + origin[at[i]] * forest.width;

@@ -90,6 +90,7 @@ class Layout {
     first_ = s_.tree_start[tree];
     Tree made{shape, 0, s_.tree_output[tree], 0, 0, 0, first_};
     if (shape == Shape::deep && !deep(made)) made.shape = Shape::walk;
+    if (shape == Shape::deep) made.bits = static_cast<uint8_t>(std::min(extent.depth, 255));
     if (shape == Shape::complete || shape == Shape::network) {
       while ((int64_t{1} << made.bits) < extent.leaves) ++made.bits;
       if (shape == Shape::complete) made.bits = static_cast<uint8_t>(extent.depth);

@@ -79,11 +79,20 @@ struct Cell {
   bool missing_right;
 };
 
+// A number that stays in a register of its own: compilers would pack the places of rows that walk side by side into a
+// vector, only to take them out again for every load.
+inline int32_t apart(int32_t x) {
+#if defined(__GNUC__)
+  asm("" : "+r"(x));
+#endif
+  return x;
+}
+
 constexpr uint16_t kNoCode = 65535;  // no cell that a leaf looks at holds as much
 
 struct Tree {
   Shape shape;
-  uint8_t bits;    // of a leaf's number; 0: one leaf
+  uint8_t bits;    // of a leaf's number; 0: one leaf; of a deep tree its depth, up to 255
   int32_t output;  // the first output that leaf values are added to
   int64_t
       first;  // complete: offset of 2^bits - 1 plane numbers in heap order; network: of its muxes; deep: of its nodes
