@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
-from mlcore.models import xgboost
+from mlcore.models import sklearn, xgboost
 from mlcore.models.ensemble import Link, TreeEnsemble
 from mlcore.models.linear import LinearModel
 
@@ -18,7 +18,8 @@ Model = TreeEnsemble | LinearModel
 
 
 def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
-    """Return `source` in neutral form: one already, an `xgboost.Booster`, bytes, or the path of a model file.
+    """Return `source` in neutral form: one already, an `xgboost.Booster`, bytes, the path of a model
+    file, or a fitted scikit-learn estimator.
 
     `iterations` takes the boosting rounds [first, end) alone, as XGBoost's `iteration_range` does.
 
@@ -41,8 +42,12 @@ def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
         return xgboost.parse(data, where=f"model file {source}", iterations=iterations)
     if type(source).__module__.split(".")[0] == "xgboost" and hasattr(source, "save_raw"):
         return xgboost.from_booster(source, iterations)
+    if sklearn.is_estimator(source):
+        if iterations not in (None, (0, 0)):
+            raise UsageError("iterations are XGBoost's; a scikit-learn estimator is read whole")
+        return sklearn.read(source).model
     kind = f"{type(source).__module__}.{type(source).__qualname__}"
-    raise UnsupportedModel(f"models of type {kind} are not imported; an xgboost Booster, JSON or UBJ is")
+    raise UnsupportedModel(f"models of type {kind} are not imported; XGBoost's and scikit-learn's are")
 
 
 def from_arrow(table: pa.Table) -> Model:

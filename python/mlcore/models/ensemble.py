@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +15,19 @@ import pyarrow as pa
 
 from mlcore.errors import ModelFormatError
 
-Link = Literal["identity", "sigmoid", "exp", "softmax", "argmax", "step", "sorted", "rising"]
+Link = Literal[
+    "identity",
+    "sigmoid",
+    "exp",
+    "softmax",
+    "argmax",
+    "step",
+    "sorted",
+    "rising",
+    "halflogit",
+    "isolation",
+    "probability",
+]
 Categories = tuple[str, ...] | tuple[float, ...]
 FORMAT: Final = 2
 _METADATA_KEY: Final = b"mlcore.tree_ensemble"
@@ -39,7 +52,8 @@ class TreeEnsemble:
     Nodes of all trees lie one after another; `tree_start` (trees + 1) bounds them and `left`, `right` count from the
     tree's own first node. `leaf_id` is what the library calls a leaf. `cover` is the weight of the training rows that
     passed a node; empty where the source does not say. `stored_categories[f]` holds what feature f was trained on where
-    the model recodes it; the nodes then ask for positions in it.
+    the model recodes it; the nodes then ask for positions in it. Where `accepts_missing` is not set, a missing feature
+    is an error, as it is to the library.
     """
 
     source: str
@@ -62,6 +76,8 @@ class TreeEnsemble:
     interval_set: I4
     bound_start: I8
     bounds: Array  # in threshold's type
+    divisor: float = 1.0
+    accepts_missing: bool = True
 
     def __post_init__(self) -> None:
         check_structure(self)
@@ -123,6 +139,8 @@ class TreeEnsemble:
             "tree_output": self.tree_output.tolist(),
             "bound_start": self.bound_start.tolist(),
             "bounds": [float(bound).hex() for bound in self.bounds],
+            "divisor": float(self.divisor).hex(),
+            "accepts_missing": self.accepts_missing,
         }
         columns: dict[str, Any] = {name: getattr(self, name) for name in _NODE_COLUMNS}
         columns["threshold"] = self.threshold
@@ -213,6 +231,8 @@ def _from_format_2(table: pa.Table, scalars: Mapping[str, Any]) -> TreeEnsemble:
         cover=_node_array(table, "cover", np.float64) if "cover" in table.column_names else np.zeros(0),
         bound_start=np.array(scalars["bound_start"], np.int64),
         bounds=np.array([float.fromhex(text) for text in scalars["bounds"]], threshold.dtype),
+        divisor=float.fromhex(scalars["divisor"]),
+        accepts_missing=bool(scalars["accepts_missing"]),
     )
 
 
@@ -271,6 +291,8 @@ def _check_outputs(model: TreeEnsemble) -> None:
     first = model.tree_output
     if len(first) != model.n_trees or np.any((first < 0) | (first > outputs - width)):
         raise ModelFormatError("a tree adds to an output that the model does not have")
+    if not 0 < model.divisor < math.inf:
+        raise ModelFormatError(f"the divisor {model.divisor} is not a positive number")
     for name in ("threshold", "value"):
         if getattr(model, name).dtype not in (np.float32, np.float64):
             raise ModelFormatError(f"array '{name}' is of type {getattr(model, name).dtype}")

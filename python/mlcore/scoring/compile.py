@@ -16,7 +16,7 @@ from mlcore.bundle import Bundle
 from mlcore.bundle import load as load_bundle
 from mlcore.data.types import type_named
 from mlcore.errors import BackendUnavailable, UnsupportedModel, UsageError
-from mlcore.models import Model
+from mlcore.models import Model, sklearn
 from mlcore.preprocessing.features import Feature
 from mlcore.scoring.scorer import Scorer
 
@@ -36,7 +36,7 @@ def compile(
 
     Args:
         model: an `xgboost.Booster`, `XGBClassifier` or `XGBRegressor`; the path or bytes of an XGBoost JSON or UBJ model; a
-            scikit-learn `Pipeline` of an mlcore `ColumnTransformer` and one of these; a Bundle, its folder, or a
+            scikit-learn estimator, or `Pipeline` of an mlcore `ColumnTransformer` and one of these; a Bundle, its folder, or a
             reference such as "churn@champion".
         backend: "auto", "cpu", "numba" or "cuda"; only "auto" falls back.
         threads: at most this many; by default what the machine, its cgroup and MLCORE_THREADS allow.
@@ -118,7 +118,9 @@ def _from_pipeline(
 
 
 def _read(model: Any, iterations: tuple[int, int] | None, missing: float | None) -> tuple[Model, dict[str, Any]]:
-    """The model in neutral form, what stands for a missing value, and whether the source's `predict` gives labels."""
+    """The model in neutral form, what stands for a missing value, and what the source's `predict` gives."""
+    if sklearn.is_estimator(model):
+        return _read_estimator(model, iterations, missing)
     if not hasattr(model, "get_booster"):
         return models.read(model, iterations=iterations), {
             "predicts": "value",
@@ -134,6 +136,20 @@ def _read(model: Any, iterations: tuple[int, int] | None, missing: float | None)
         iterations = None
     predicts = "label" if hasattr(model, "predict_proba") else "value"
     return models.read(booster, iterations=iterations), {"predicts": predicts, "missing": float(missing)}
+
+
+def _read_estimator(
+    estimator: Any, iterations: tuple[int, int] | None, missing: float | None
+) -> tuple[Model, dict[str, Any]]:
+    if iterations not in (None, (0, 0)):
+        raise UsageError("iteration_range is for XGBoost; a scikit-learn estimator is scored whole")
+    found = sklearn.read(estimator)
+    return found.model, {
+        "predicts": "value" if found.classes is None else "label",
+        "missing": math.nan if missing is None else missing,
+        "classes": found.classes,
+        "cutoff": found.cutoff,
+    }
 
 
 def _scorer(model: Model, features: tuple[Feature, ...], **given: Any) -> Scorer:

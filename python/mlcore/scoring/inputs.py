@@ -15,6 +15,7 @@ from mlcore.data.tables import Column, column, dictionary_column, numpy_columns,
 from mlcore.data.types import is_text
 from mlcore.errors import DataError, SchemaMismatch
 from mlcore.models.ensemble import Categories
+from mlcore.preprocessing.features import Feature, Step, evaluate, evaluate_categories
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan
 
@@ -42,8 +43,9 @@ def kind_of(item: Column) -> Kind:
 
 
 def blocks(
-    X: Any, names: Sequence[str], *, named: bool, types: Mapping[str, pa.DataType] | None, missing: float, absent: float
-) -> Iterator[Block]:
+    X: Any, names: Sequence[str], *, named: bool, types: Mapping[str, pa.DataType] | None, missing: float, absent: float,
+    recodes: bool = True,
+) -> Iterator[Block]:  # fmt: skip
     """Yield the columns `names` of X in blocks: by name where both sides have names, by position otherwise.
 
     Args:
@@ -53,20 +55,21 @@ def blocks(
         types: of a Bundle's schema, which columns are cast to: floats round, integers and times must fit.
         missing: the number that stands for a missing value beside NaN; NaN for none.
         absent: the value of what a sparse matrix does not hold.
+        recodes: whether categories that are numbers stay categories, or are the numbers that they are.
 
     Raises:
         SchemaMismatch: a column is missing, there are too few or too many, or one has another type.
     """
-    for block in _blocks(X, names, named, types, absent):
+    for block in _blocks(X, names, named, types, absent, recodes):
         yield block if math.isnan(missing) else _without(block, missing)
 
 
 def _blocks(
-    X: Any, names: Sequence[str], named: bool, types: Mapping[str, pa.DataType] | None, absent: float
+    X: Any, names: Sequence[str], named: bool, types: Mapping[str, pa.DataType] | None, absent: float, recodes: bool
 ) -> Iterator[Block]:
     if type(X).__module__.startswith("scipy.sparse"):
         for part in _dense(X, absent):
-            yield from _blocks(part, names, named, types, absent)
+            yield from _blocks(part, names, named, types, absent, recodes)
         return
     if isinstance(X, np.ndarray):
         if X.ndim != 2 or X.shape[1] != len(names):
@@ -76,9 +79,18 @@ def _blocks(
             return
     table = to_table(X, names=list(names) if isinstance(X, np.ndarray) else None)
     table = _in_order(table, names, named)
-    for batch in _cast(table, types).to_batches():
+    table = _cast(table, types) if recodes else _without_coded_numbers(_cast(table, types))
+    for batch in table.to_batches():
         if batch.num_rows:
             yield Block(tuple(_column(batch, name) for name in names), batch.num_rows)
+
+
+def _without_coded_numbers(table: pa.Table) -> pa.Table:
+    """The table with dictionaries of anything but strings written out."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type) and not is_text(field.type):
+            table = table.set_column(index, field.name, table.column(index).cast(field.type.value_type))
+    return table
 
 
 def _column(batch: pa.RecordBatch, name: str) -> Column:
@@ -212,6 +224,31 @@ def _refuse_unknown(item: Column, categories: Categories) -> None:
     unknown = _places(item.name, item.dictionary, categories) == len(categories)
     for index in used[unknown[used]][:1]:
         raise DataError(f"column '{item.name}': category {item.dictionary[int(index)]} was not in the training data")
+
+
+def refuse_missing(features: Sequence[Feature], block: Block) -> None:
+    """Raise DataError where a feature is missing that no step fills."""
+    by_name = {item.name: item for item in block.columns}
+    for feature in features:
+        item = by_name[feature.column]
+        if feature.steps and not np.isnan(_of_missing(feature.steps, item)):
+            continue
+        found = ~valid_rows(item)
+        if item.dictionary is None and item.values.dtype.kind == "f":
+            found |= np.isnan(item.values)
+        if found.any():
+            raise missing_error(item.name, int(np.argmax(found)))
+
+
+def missing_error(name: str, row: int) -> DataError:
+    """Return the error of a missing value that the model cannot score."""
+    return DataError(f"column '{name}', row {row}: missing, which the model cannot score; impute it first")
+
+
+def _of_missing(steps: Sequence[Step], item: Column) -> float:
+    if item.dictionary is not None:
+        return float(evaluate_categories(steps, ())[2])
+    return float(evaluate(steps, np.array([np.nan]))[0])
 
 
 def valid_rows(item: Column) -> Array:

@@ -12,7 +12,7 @@ from mlcore.scoring.line import Array
 
 def apply(link: Link, margins: Array, backend: Backend) -> Array:
     """Return margins (rows, outputs) through the link, in their type: (rows, outputs), or (rows, 1) of argmax."""
-    if link == "identity":
+    if link in ("identity", "probability"):
         return margins
     if link == "exp":
         return np.asarray(np.exp(margins))
@@ -24,6 +24,10 @@ def apply(link: Link, margins: Array, backend: Backend) -> Array:
         return np.sort(margins, axis=1)
     if link == "rising":
         return rising(margins)
+    if link == "isolation":
+        return np.asarray(-(2 ** (-margins)))
+    if link == "halflogit":
+        return sigmoid(2 * margins, backend)
     return softmax(margins) if link == "softmax" else sigmoid(margins, backend)
 
 

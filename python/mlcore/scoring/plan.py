@@ -84,7 +84,8 @@ def build(
     for index, (name, mine) in enumerate(of_column.items()):
         sources = _sources(model, features, name, narrowed)
         edges, categories = extra_edges.get(name), extra_categories.get(name)
-        folded = _fold([splits[i] for i in mine], sources, name, kinds[name], edges, categories or (), positional)
+        by_position = positional and model.source != "sklearn"
+        folded = _fold([splits[i] for i in mine], sources, name, kinds[name], edges, categories or (), by_position)
         watched = None
         if folded.edges is None and categories is not None:
             watched = _places_in(categories, folded.categories)
@@ -150,11 +151,13 @@ def _places_in(watched: Sequence[str], categories: Categories) -> Array:
 
 def _sources(model: TreeEnsemble, features: Sequence[Feature], column: str, narrowed: bool) -> dict[int, Source]:
     own = model.threshold.dtype.type
-    return {
-        i: Source(feature.steps, model.stored_categories[i], (np.float32, own) if narrowed or feature.steps else (own,))
-        for i, feature in enumerate(features)
-        if feature.column == column
-    }
+    lenient = model.source == "sklearn"  # its encoders make an unknown category missing
+
+    def source(i: int, feature: Feature) -> Source:
+        dtypes = (np.float32, own) if narrowed or feature.steps else (own,)
+        return Source(feature.steps, model.stored_categories[i], dtypes, lenient)
+
+    return {i: source(i, feature) for i, feature in enumerate(features) if feature.column == column}
 
 
 def _fold(

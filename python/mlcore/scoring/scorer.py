@@ -20,7 +20,7 @@ from mlcore.preprocessing.features import Feature
 from mlcore.profile import CategoricalColumn, NumericColumn, Profile
 from mlcore.scoring import linear, links
 from mlcore.scoring.fold import describe_steps
-from mlcore.scoring.inputs import Block, blocks, kernel_columns, places_of
+from mlcore.scoring.inputs import Block, blocks, kernel_columns, places_of, refuse_missing
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan, build
 from mlcore.scoring.tally import Tally
@@ -49,6 +49,8 @@ class Scorer:
     missing: float = math.nan
     narrowed: bool = False
     engine: str = "auto"
+    classes: Array | None = None  # the labels of a classifier whose labels are not 0, 1, …
+    cutoff: float = 0.0  # the lowest score of the second class, where a row has one score
     _plans: dict[tuple[Kind | bool, ...], tuple[Plan, Any]] = field(default_factory=dict, repr=False)
     _planning: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _few: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -86,6 +88,8 @@ class Scorer:
 
     def predict(self, X: Any, *, base_margin: Any = None) -> Array:
         """Return what the source's own `predict` returns: labels of a classifier, else `predict_value`."""
+        if self.classes is not None:
+            return self.classes[self._class_index(self._margins(X, base_margin))]
         value = self.predict_value(X, base_margin=base_margin)
         if self.predicts == "value":
             return value
@@ -98,13 +102,32 @@ class Scorer:
     def predict_proba(self, X: Any, *, base_margin: Any = None) -> Array:
         """Return the probability of each class, shape (n, classes); of each label, where a row may have several."""
         link = self.model.link
-        if link not in ("sigmoid", "softmax", "argmax"):
+        if link not in ("sigmoid", "softmax", "argmax", "halflogit", "probability"):
             raise AttributeError(f"predict_proba needs a classifier; this model's objective is {self.model.objective}")
         margins = self._margins(X, base_margin)
         if link == "argmax":
             return links.softmax(margins)
         value = self.link(margins)
-        return value if value.shape[1] > 1 else np.concatenate([1 - value, value], axis=1)
+        return value if link == "probability" or value.shape[1] > 1 else np.concatenate([1 - value, value], axis=1)
+
+    def score_samples(self, X: Any) -> Array:
+        """Return how normal each row is to an isolation forest, shape (n,): from -1, and lower the stranger it is."""
+        if self.model.link != "isolation":
+            raise AttributeError(f"score_samples is an isolation forest's; this model is {self.model.objective}")
+        return self.predict_value(X)
+
+    def decision_function(self, X: Any) -> Array:
+        """Return the scores that pick a label: margins; of an isolation forest `score_samples` above its offset."""
+        if self.model.link == "isolation":
+            return self.predict_value(X) - self.cutoff
+        return self.margin(X)
+
+    def _class_index(self, margins: Array) -> Array:
+        """Each row's class: the one of the highest score, or the second from `cutoff` on."""
+        scores = self.link(margins) if self.model.link == "isolation" else margins
+        if self.model.link == "probability" or scores.shape[1] > 1:
+            return np.asarray(np.argmax(scores, axis=1))
+        return (scores[:, 0] >= self.cutoff).astype(np.intp)
 
     def leaf_ids(self, X: Any) -> Array:
         """Return the leaf each row reaches in each tree, int32 of shape (n, trees), as the source library numbers them.
@@ -175,18 +198,25 @@ class Scorer:
             linear.add_margins(self.model, self.features, block, out)
             return out
         plan, handle = self._plan(block)
+        if not self.model.accepts_missing:
+            refuse_missing(self.features, block)
         places = places_of(plan, block)
         columns = kernel_columns(plan, block, places)
         slots = None if tally is None else tally.slots(plan, places)
         ops.score(handle, columns, out, slots, self.threads, backend=self.backend)
         if tally is not None and slots is not None:
             tally.take(plan, slots, places, block.rows)
+        if self.model.divisor != 1:
+            out /= self.model.divisor
         return out
 
     def blocks_of(self, X: Any) -> Iterable[Block]:
         """Yield X as blocks of this scorer's raw columns."""
         absent = math.nan if self.model.source == "xgboost" else 0.0  # what a sparse matrix leaves out
-        return blocks(X, self.columns, named=self.named, types=self.types, missing=self.missing, absent=absent)
+        return blocks(
+            X, self.columns, named=self.named, types=self.types, missing=self.missing, absent=absent,
+            recodes=self.model.source != "sklearn",
+        )  # fmt: skip
 
     def _base(self, rows: int) -> Array:
         base = np.empty((rows, self.model.n_outputs), self.dtype)
@@ -226,7 +256,8 @@ class Scorer:
     def _make_few(self, X: Array) -> Any:
         make = getattr(self.backend.kernels, "Rows", None)
         plain = self.types is None and math.isnan(self.missing) and self.engine == "auto"
-        if make is None or not plain or isinstance(self.model, LinearModel):
+        whole = isinstance(self.model, TreeEnsemble) and self.model.divisor == 1 and self.model.accepts_missing
+        if make is None or not plain or not whole:
             return None
         plan, _ = self._plan(next(iter(self.blocks_of(X))))
         edges = [item.folded.edges for item in plan.columns]
