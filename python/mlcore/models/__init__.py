@@ -11,10 +11,11 @@ from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
 from mlcore.models import sklearn, xgboost
 from mlcore.models.ensemble import Link, TreeEnsemble
 from mlcore.models.linear import LinearModel
+from mlcore.models.neural import NeuralNetwork
 
-__all__ = ["LinearModel", "Link", "Model", "TreeEnsemble", "from_arrow", "read"]
+__all__ = ["LinearModel", "Link", "Model", "NeuralNetwork", "TreeEnsemble", "from_arrow", "read"]
 
-Model = TreeEnsemble | LinearModel
+Model = TreeEnsemble | LinearModel | NeuralNetwork
 
 
 def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
@@ -28,7 +29,7 @@ def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
         UnsupportedModel: a kind of model or a feature of one that is not imported; named in the message.
         UsageError: the model does not have these iterations.
     """
-    if isinstance(source, TreeEnsemble | LinearModel):
+    if isinstance(source, Model):
         if iterations not in (None, (0, 0)):
             raise UsageError("a model in neutral form no longer knows its iterations; choose them when it is read")
         return source
@@ -56,5 +57,7 @@ def from_arrow(table: pa.Table) -> Model:
     Raises:
         ModelFormatError: the table holds none, is of an unknown format, or is malformed.
     """
-    linear = b"mlcore.linear_model" in (table.schema.metadata or {})
-    return LinearModel.from_arrow(table) if linear else TreeEnsemble.from_arrow(table)
+    kinds = table.schema.metadata or {}
+    if b"mlcore.linear_model" in kinds:
+        return LinearModel.from_arrow(table)
+    return NeuralNetwork.from_arrow(table) if b"mlcore.neural_network" in kinds else TreeEnsemble.from_arrow(table)

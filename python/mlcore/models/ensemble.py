@@ -16,18 +16,9 @@ import pyarrow as pa
 from mlcore.errors import ModelFormatError
 
 Link = Literal[
-    "identity",
-    "sigmoid",
-    "exp",
-    "softmax",
-    "argmax",
-    "step",
-    "sorted",
-    "rising",
-    "halflogit",
-    "isolation",
-    "probability",
-]
+    "argmax", "exp", "halflogit", "identity", "isolation", "probability", "ramp", "rising", "shares", "sigmoid", "softmax",
+    "sorted", "step",
+]  # fmt: skip
 Categories = tuple[str, ...] | tuple[float, ...]
 FORMAT: Final = 2
 _METADATA_KEY: Final = b"mlcore.tree_ensemble"
@@ -101,6 +92,11 @@ class TreeEnsemble:
     def n_outputs(self) -> int:
         """How many margins a row has."""
         return len(self.base_margin)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type that margins are summed in."""
+        return np.dtype(self.value.dtype)
 
     @cached_property
     def first_node(self) -> Array:

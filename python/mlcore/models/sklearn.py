@@ -10,12 +10,13 @@ from typing import Any, Final
 import numpy as np
 
 from mlcore.errors import UnsupportedModel, UsageError
-from mlcore.models import sklearn_hist, sklearn_trees
+from mlcore.models import sklearn_hist, sklearn_linear, sklearn_trees
 from mlcore.models.ensemble import Array, TreeEnsemble
 from mlcore.models.linear import LinearModel
+from mlcore.models.neural import NeuralNetwork
 
 OLDEST: Final = (1, 6)
-Model = TreeEnsemble | LinearModel
+Model = TreeEnsemble | LinearModel | NeuralNetwork
 _ABOVE_ZERO: Final = float(np.nextafter(0.0, 1.0))
 
 
@@ -24,12 +25,13 @@ class Imported:
     """A model, and what the estimator's `predict` makes of its scores.
 
     `classes` are the labels of a classifier, None of a regressor. With one score a row, the second class is predicted
-    from `cutoff` on; with several, the class of the highest.
+    from `cutoff` on; with several, the class of the highest. `flat` unless a single output keeps an axis of its own.
     """
 
     model: Model
     classes: Array | None = None
     cutoff: float = 0.0
+    flat: bool = True
 
 
 def is_estimator(source: Any) -> bool:
@@ -55,7 +57,9 @@ def read(estimator: Any) -> Imported:
     if kind == "IsolationForest":
         return Imported(model, np.array([-1, 1]), float(estimator.offset_))
     classes = getattr(estimator, "classes_", None)
-    return Imported(model, None if classes is None else np.asarray(classes), cutoff)
+    if classes is not None:
+        return Imported(model, np.asarray(classes), cutoff)
+    return Imported(model, flat=np.ndim(getattr(estimator, "coef_", ())) < 2)
 
 
 def _check_version(kind: str) -> None:
@@ -64,6 +68,13 @@ def _check_version(kind: str) -> None:
         raise UnsupportedModel(f"{kind} of scikit-learn {version}: 1.6 or newer is imported")
 
 
+_LINEAR: Final = (
+    "ARDRegression", "BayesianRidge", "ElasticNet", "ElasticNetCV", "HuberRegressor", "Lars", "LarsCV", "Lasso", "LassoCV",
+    "LassoLars", "LassoLarsCV", "LassoLarsIC", "LinearRegression", "LinearSVC", "LinearSVR", "MultiTaskElasticNet",
+    "MultiTaskElasticNetCV", "MultiTaskLasso", "MultiTaskLassoCV", "OrthogonalMatchingPursuit",
+    "OrthogonalMatchingPursuitCV", "PassiveAggressiveClassifier", "PassiveAggressiveRegressor", "Perceptron",
+    "QuantileRegressor", "Ridge", "RidgeCV", "RidgeClassifier", "RidgeClassifierCV", "SGDRegressor", "TheilSenRegressor",
+)  # fmt: skip
 _IMPORTERS: Final[dict[str, tuple[Callable[[Any], Model], float]]] = {
     "DecisionTreeClassifier": (sklearn_trees.from_tree, 0.0),
     "DecisionTreeRegressor": (sklearn_trees.from_tree, 0.0),
@@ -78,4 +89,13 @@ _IMPORTERS: Final[dict[str, tuple[Callable[[Any], Model], float]]] = {
     "HistGradientBoostingClassifier": (sklearn_hist.from_hist_gradient_boosting, _ABOVE_ZERO),
     "HistGradientBoostingRegressor": (sklearn_hist.from_hist_gradient_boosting, 0.0),
     "IsolationForest": (sklearn_trees.from_isolation_forest, 0.0),
+    **dict.fromkeys(_LINEAR, (sklearn_linear.from_linear, _ABOVE_ZERO)),
+    "LogisticRegression": (sklearn_linear.from_logistic, _ABOVE_ZERO),
+    "LogisticRegressionCV": (sklearn_linear.from_logistic, _ABOVE_ZERO),
+    "SGDClassifier": (sklearn_linear.from_sgd, _ABOVE_ZERO),
+    "GammaRegressor": (sklearn_linear.from_generalised, 0.0),
+    "PoissonRegressor": (sklearn_linear.from_generalised, 0.0),
+    "TweedieRegressor": (sklearn_linear.from_generalised, 0.0),
+    "MLPClassifier": (sklearn_linear.from_network, _ABOVE_ZERO),
+    "MLPRegressor": (sklearn_linear.from_network, 0.0),
 }

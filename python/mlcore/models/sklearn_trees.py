@@ -43,7 +43,7 @@ def _averaged(estimator: Any, trees: Sequence[Any]) -> TreeEnsemble:
         nodes,
         link="identity" if classes is None else "probability",
         base=(0.0,) * nodes["value"].shape[1],
-        accepts_missing=_accepts_missing(trees[0]),
+        accepts_missing=bool(trees[0]._support_missing_values(np.zeros((0, estimator.n_features_in_)))),
         divisor=float(len(trees)),
     )
 
@@ -150,10 +150,6 @@ def _ensemble(
         divisor=divisor,
         accepts_missing=accepts_missing,
     )
-
-
-def _accepts_missing(estimator: Any) -> bool:
-    return bool(estimator.__sklearn_tags__().input_tags.allow_nan)
 
 
 def _kind(estimator: Any) -> str:

@@ -149,6 +149,7 @@ def _read_estimator(
         "missing": math.nan if missing is None else missing,
         "classes": found.classes,
         "cutoff": found.cutoff,
+        "flat": found.flat,
     }
 
 

@@ -237,12 +237,12 @@ def refuse_missing(features: Sequence[Feature], block: Block) -> None:
         if item.dictionary is None and item.values.dtype.kind == "f":
             found |= np.isnan(item.values)
         if found.any():
-            raise missing_error(item.name, int(np.argmax(found)))
+            raise missing_error(item.name)
 
 
-def missing_error(name: str, row: int) -> DataError:
+def missing_error(name: str) -> DataError:
     """Return the error of a missing value that the model cannot score."""
-    return DataError(f"column '{name}', row {row}: missing, which the model cannot score; impute it first")
+    return DataError(f"column '{name}' has a missing value, which the model cannot score; impute it first")
 
 
 def _of_missing(steps: Sequence[Step], item: Column) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -9,11 +10,11 @@ import pyarrow as pa
 
 from mlcore.data.tables import Column
 from mlcore.errors import SchemaMismatch
-from mlcore.models import LinearModel
+from mlcore.models import LinearModel, NeuralNetwork
 from mlcore.preprocessing.features import Feature, evaluate_categories
 from mlcore.preprocessing.steps import takes_categories
 from mlcore.scoring.fold import Source
-from mlcore.scoring.inputs import Block, valid_rows
+from mlcore.scoring.inputs import Block, missing_error, valid_rows
 from mlcore.scoring.line import Array
 
 _ROWS: Final = 4096  # at a time: a feature's values and products stay in the L1 cache
@@ -22,21 +23,39 @@ _ROWS: Final = 4096  # at a time: a feature's values and products stay in the L1
 def add_margins(model: LinearModel, features: tuple[Feature, ...], block: Block, out: Array) -> None:
     """Add `bias` and each feature's part, in the features' order, to the margins (rows, outputs) of a block."""
     out += model.bias
-    by_name = {item.name: item for item in block.columns}
-    items = [by_name[feature.column] for feature in features]
-    sources = [Source(feature.steps, None, _dtypes(model, feature)) for feature in features]
-    tables = [_table(item, source) for item, source in zip(items, sources, strict=True)]
-    for first in range(0, block.rows, _ROWS):
-        rows = slice(first, min(first + _ROWS, block.rows))
-        for item, source, table, weights in zip(items, sources, tables, model.weights, strict=True):
-            value = _values(item, source, table, rows)
+    for rows, values in pieces(model, features, block):
+        for value, weights in zip(values, model.weights, strict=True):
             present = ~np.isnan(value)
             for k, weight in enumerate(weights):
                 np.add(out[rows, k], value * weight, out=out[rows, k], where=present)
 
 
-def _dtypes(model: LinearModel, feature: Feature) -> tuple[type[np.generic], ...]:
-    own = model.weights.dtype.type
+def pieces(
+    model: LinearModel | NeuralNetwork, features: tuple[Feature, ...], block: Block
+) -> Iterator[tuple[slice, Iterator[Array]]]:
+    """Yield spans of a block's rows, each with the values of its features, one after another.
+
+    Raises:
+        DataError: a feature is missing and the model does not accept that.
+    """
+    by_name = {item.name: item for item in block.columns}
+    items = [by_name[feature.column] for feature in features]
+    sources = [Source(feature.steps, None, _dtypes(model, feature)) for feature in features]
+    tables = [_table(item, source) for item, source in zip(items, sources, strict=True)]
+
+    def value(i: int, rows: slice) -> Array:
+        found = _values(items[i], sources[i], tables[i], rows)
+        if not model.accepts_missing and np.isnan(found).any():
+            raise missing_error(items[i].name)
+        return found
+
+    for first in range(0, block.rows, _ROWS):
+        rows = slice(first, min(first + _ROWS, block.rows))
+        yield rows, (value(i, rows) for i in range(len(items)))
+
+
+def _dtypes(model: LinearModel | NeuralNetwork, feature: Feature) -> tuple[type[np.generic], ...]:
+    own = model.dtype.type
     return (np.float32, own) if feature.steps else (own,)
 
 

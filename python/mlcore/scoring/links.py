@@ -26,6 +26,10 @@ def apply(link: Link, margins: Array, backend: Backend) -> Array:
         return rising(margins)
     if link == "isolation":
         return np.asarray(-(2 ** (-margins)))
+    if link == "ramp":
+        return _shares((np.clip(margins, -1, 1) + 1) / 2)
+    if link == "shares":
+        return _shares(sigmoid(margins, backend))
     if link == "halflogit":
         return sigmoid(2 * margins, backend)
     return softmax(margins) if link == "softmax" else sigmoid(margins, backend)
@@ -38,6 +42,15 @@ def rising(margins: Array) -> Array:
     for k in range(1, margins.shape[1]):
         out[:, k] = out[:, k - 1] + (least + np.logaddexp(margins[:, k], margins.dtype.type(0)))
     return out
+
+
+def _shares(scores: Array) -> Array:
+    """Return several scores a row, none negative, over their sum; equal shares where all are zero. One stays as it is."""
+    if scores.shape[1] == 1:
+        return scores
+    none = ~scores.any(axis=1, keepdims=True)
+    scores = np.where(none, 1.0, scores)
+    return np.asarray(scores / scores.sum(axis=1, keepdims=True))
 
 
 def softmax(margins: Array) -> Array:

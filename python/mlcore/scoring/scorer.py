@@ -15,10 +15,10 @@ import pyarrow as pa
 from mlcore import ops
 from mlcore.backend import Backend
 from mlcore.errors import DataError, UsageError
-from mlcore.models import LinearModel, Model, TreeEnsemble
+from mlcore.models import LinearModel, Model, NeuralNetwork, TreeEnsemble
 from mlcore.preprocessing.features import Feature
 from mlcore.profile import CategoricalColumn, NumericColumn, Profile
-from mlcore.scoring import linear, links
+from mlcore.scoring import linear, links, neural
 from mlcore.scoring.fold import describe_steps
 from mlcore.scoring.inputs import Block, blocks, kernel_columns, places_of, refuse_missing
 from mlcore.scoring.line import Array
@@ -51,6 +51,7 @@ class Scorer:
     engine: str = "auto"
     classes: Array | None = None  # the labels of a classifier whose labels are not 0, 1, …
     cutoff: float = 0.0  # the lowest score of the second class, where a row has one score
+    flat: bool = True  # whether a single output has no axis of its own
     _plans: dict[tuple[Kind | bool, ...], tuple[Plan, Any]] = field(default_factory=dict, repr=False)
     _planning: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _few: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -63,8 +64,7 @@ class Scorer:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The type that margins are summed in."""
-        model = self.model
-        return np.dtype((model.weights if isinstance(model, LinearModel) else model.value).dtype)
+        return self.model.dtype
 
     def margin(self, X: Any, *, base_margin: Any = None) -> Array:
         """Return the raw margins, in the model's float type: base margin plus leaf values, before the link.
@@ -102,7 +102,7 @@ class Scorer:
     def predict_proba(self, X: Any, *, base_margin: Any = None) -> Array:
         """Return the probability of each class, shape (n, classes); of each label, where a row may have several."""
         link = self.model.link
-        if link not in ("sigmoid", "softmax", "argmax", "halflogit", "probability"):
+        if link not in ("sigmoid", "softmax", "argmax", "halflogit", "probability", "ramp", "shares"):
             raise AttributeError(f"predict_proba needs a classifier; this model's objective is {self.model.objective}")
         margins = self._margins(X, base_margin)
         if link == "argmax":
@@ -133,10 +133,10 @@ class Scorer:
         """Return the leaf each row reaches in each tree, int32 of shape (n, trees), as the source library numbers them.
 
         Raises:
-            UsageError: the model is linear.
+            UsageError: the model has no trees.
         """
-        if isinstance(self.model, LinearModel):
-            raise UsageError("a linear model has no leaves")
+        if not isinstance(self.model, TreeEnsemble):
+            raise UsageError(f"{self.model.objective} is a model without trees: it has no leaves")
         parts = [self._leaves(self.model, block) for block in self.blocks_of(X)]
         return np.concatenate([np.zeros((0, self.model.n_trees), np.int32), *parts])
 
@@ -196,6 +196,9 @@ class Scorer:
         out = self._base(block.rows) if base is None else base
         if isinstance(self.model, LinearModel):
             linear.add_margins(self.model, self.features, block, out)
+            return out
+        if isinstance(self.model, NeuralNetwork):
+            neural.add_margins(self.model, self.features, block, out)
             return out
         plan, handle = self._plan(block)
         if not self.model.accepts_missing:
@@ -273,7 +276,7 @@ class Scorer:
         return np.ascontiguousarray(given)
 
     def _flat(self, values: Array) -> Array:
-        return values[:, 0] if values.shape[1] == 1 else values
+        return values[:, 0] if self.flat and values.shape[1] == 1 else values
 
     def _plan(self, block: Block) -> tuple[Plan, Any]:
         assert isinstance(self.model, TreeEnsemble)
