@@ -46,12 +46,10 @@ def read(estimator: Any) -> Imported:
         UnsupportedModel: an estimator, or a setting of one, that is not imported; named in the message.
         UsageError: the estimator is not fitted.
     """
+    check(estimator)
     kind = type(estimator).__name__
-    _check_version(kind)
     if kind not in _IMPORTERS:
         raise UnsupportedModel(f"scikit-learn's {kind} is not imported; these are: {', '.join(_IMPORTERS)}")
-    if not hasattr(estimator, "n_features_in_"):
-        raise UsageError(f"{kind} is not fitted; call fit first")
     importer, cutoff = _IMPORTERS[kind]
     model = importer(estimator)
     if kind == "IsolationForest":
@@ -62,10 +60,14 @@ def read(estimator: Any) -> Imported:
     return Imported(model, flat=np.ndim(getattr(estimator, "coef_", ())) < 2)
 
 
-def _check_version(kind: str) -> None:
+def check(estimator: Any) -> None:
+    """Raise unless the estimator is fitted, by a scikit-learn that is known."""
+    kind = type(estimator).__name__
     version = sys.modules["sklearn"].__version__  # an estimator in memory has brought its library
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         raise UnsupportedModel(f"{kind} of scikit-learn {version}: 1.6 or newer is imported")
+    if not hasattr(estimator, "n_features_in_") and not hasattr(estimator, "classes_"):
+        raise UsageError(f"{kind} is not fitted; call fit first")
 
 
 _LINEAR: Final = (

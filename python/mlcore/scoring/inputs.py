@@ -15,7 +15,7 @@ from mlcore.data.tables import Column, column, dictionary_column, numpy_columns,
 from mlcore.data.types import is_text
 from mlcore.errors import DataError, SchemaMismatch
 from mlcore.models.ensemble import Categories
-from mlcore.preprocessing.features import Feature, Step, evaluate, evaluate_categories
+from mlcore.preprocessing.features import Affine, Clip, Feature, Fill, Match, Step, Times, evaluate, evaluate_categories
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan
 
@@ -118,6 +118,20 @@ def _dense(X: Any, absent: float) -> Iterator[Array]:
         dense = np.full(part.shape, absent, part.dtype, order="F")
         dense[np.repeat(np.arange(part.shape[0]), np.diff(part.indptr)), part.indices] = part.data
         yield dense
+
+
+def used_columns(X: Any, inputs: Sequence[str], used: Sequence[str], *, named: bool) -> Any:
+    """Return the `used` ones of X's columns `inputs`: of a matrix, or of a table whose names mean nothing."""
+    places = [inputs.index(name) for name in used]
+    matrix = isinstance(X, np.ndarray) or type(X).__module__.startswith("scipy.sparse")
+    if not matrix and named:
+        return X
+    X = X if matrix else to_table(X)
+    if len(X.shape) != 2 or X.shape[1] != len(inputs):
+        raise SchemaMismatch(f"expected rows of {len(inputs)} columns, found an array of shape {X.shape}")
+    if not matrix:
+        return X.select(places)
+    return X[:, places] if isinstance(X, np.ndarray) else X.tocsc()[:, places]
 
 
 def _without(block: Block, missing: float) -> Block:
@@ -230,14 +244,20 @@ def refuse_missing(features: Sequence[Feature], block: Block) -> None:
     """Raise DataError where a feature is missing that no step fills."""
     by_name = {item.name: item for item in block.columns}
     for feature in features:
-        item = by_name[feature.column]
-        if feature.steps and not np.isnan(_of_missing(feature.steps, item)):
-            continue
-        found = ~valid_rows(item)
-        if item.dictionary is None and item.values.dtype.kind == "f":
-            found |= np.isnan(item.values)
-        if found.any():
-            raise missing_error(item.name)
+        if _gives_missing(feature.steps, by_name[feature.column]):
+            raise missing_error(feature.column)
+
+
+def _gives_missing(steps: Sequence[Step], item: Column) -> bool:
+    valid = valid_rows(item)
+    if item.dictionary is not None:
+        known, _, missing = evaluate_categories(steps, item.dictionary.cast(pa.string()).to_pylist())
+        return bool(np.isnan(np.append(known, missing)[np.where(valid, item.values, -1)]).any())
+    if steps and isinstance(steps[0], Match):
+        return bool(np.isnan(evaluate(steps, np.where(valid, item.values, np.nan))).any())
+    if steps and not np.isnan(evaluate(steps, np.array([np.nan]))[0]):
+        return False
+    return not valid.all() or (item.values.dtype.kind == "f" and bool(np.isnan(item.values).any()))
 
 
 def missing_error(name: str) -> DataError:
@@ -245,10 +265,37 @@ def missing_error(name: str) -> DataError:
     return DataError(f"column '{name}' has a missing value, which the model cannot score; impute it first")
 
 
-def _of_missing(steps: Sequence[Step], item: Column) -> float:
-    if item.dictionary is not None:
-        return float(evaluate_categories(steps, ())[2])
-    return float(evaluate(steps, np.array([np.nan]))[0])
+def refuse_unaccepted(features: Sequence[Feature], block: Block) -> None:
+    """Raise DataError where a row holds a category that a feature does not accept."""
+    by_name = {item.name: item for item in block.columns}
+    for name, accepts in {(f.column, f.accepts) for f in features if f.accepts is not None}:
+        item, present = by_name[name], [category for category in accepts if category is not None]
+        missing = ~valid_rows(item)
+        if item.dictionary is None:
+            missing |= np.isnan(item.values)
+            unknown = ~np.isin(item.values, present) & ~missing
+            found = item.values[unknown][:1].tolist()
+        else:
+            used = item.values[~missing]
+            unknown = _places(name, item.dictionary, tuple(map(str, present)))[used] == len(present)
+            found = [item.dictionary[int(index)] for index in used[unknown][:1]]
+        if found:
+            raise DataError(f"column '{name}': category {found[0]} was not in the training data")
+        if None not in accepts and missing.any():
+            raise DataError(f"column '{name}': a missing value was not in the training data")
+
+
+def refuse_float32(features: Sequence[Feature], block: Block) -> None:
+    """Raise SchemaMismatch where scikit-learn would compute in float32, in a way of each version's own."""
+    by_name = {item.name: item for item in block.columns}
+    for feature in features:
+        if by_name[feature.column].values.dtype == np.float32 and any(
+            isinstance(step, Affine | Times | Fill | Clip) for step in feature.steps
+        ):
+            raise SchemaMismatch(
+                f"column '{feature.column}' is float32, which scikit-learn's transformers round to at every step; "
+                "pass float64"
+            )
 
 
 def valid_rows(item: Column) -> Array:

@@ -16,14 +16,17 @@ from mlcore.preprocessing.steps import takes_categories
 from mlcore.scoring.fold import Source
 from mlcore.scoring.inputs import Block, missing_error, valid_rows
 from mlcore.scoring.line import Array
+from mlcore.scoring.plan import float_types
 
 _ROWS: Final = 4096  # at a time: a feature's values and products stay in the L1 cache
 
 
-def add_margins(model: LinearModel, features: tuple[Feature, ...], block: Block, out: Array) -> None:
+def add_margins(
+    model: LinearModel, features: tuple[Feature, ...], block: Block, out: Array, *, wide: bool = False
+) -> None:
     """Add `bias` and each feature's part, in the features' order, to the margins (rows, outputs) of a block."""
     out += model.bias
-    for rows, values in pieces(model, features, block):
+    for rows, values in pieces(model, features, block, wide=wide):
         for value, weights in zip(values, model.weights, strict=True):
             present = ~np.isnan(value)
             for k, weight in enumerate(weights):
@@ -31,7 +34,7 @@ def add_margins(model: LinearModel, features: tuple[Feature, ...], block: Block,
 
 
 def pieces(
-    model: LinearModel | NeuralNetwork, features: tuple[Feature, ...], block: Block
+    model: LinearModel | NeuralNetwork, features: tuple[Feature, ...], block: Block, *, wide: bool
 ) -> Iterator[tuple[slice, Iterator[Array]]]:
     """Yield spans of a block's rows, each with the values of its features, one after another.
 
@@ -40,7 +43,8 @@ def pieces(
     """
     by_name = {item.name: item for item in block.columns}
     items = [by_name[feature.column] for feature in features]
-    sources = [Source(feature.steps, None, _dtypes(model, feature)) for feature in features]
+    own = model.dtype.type
+    sources = [Source(feature.steps, None, float_types(own, feature, wide=wide)) for feature in features]
     tables = [_table(item, source) for item, source in zip(items, sources, strict=True)]
 
     def value(i: int, rows: slice) -> Array:
@@ -54,11 +58,6 @@ def pieces(
         yield rows, (value(i, rows) for i in range(len(items)))
 
 
-def _dtypes(model: LinearModel | NeuralNetwork, feature: Feature) -> tuple[type[np.generic], ...]:
-    own = model.dtype.type
-    return (np.float32, own) if feature.steps else (own,)
-
-
 def _table(item: Column, source: Source) -> Array | None:
     """What each entry of a string column's dictionary becomes, and last what a missing value does."""
     if item.dictionary is None:
@@ -67,7 +66,9 @@ def _table(item: Column, source: Source) -> Array | None:
         return None
     if not takes_categories(source.steps):
         raise SchemaMismatch(f"column '{item.name}': the model expects numbers, found categories")
-    known, _, missing = evaluate_categories(source.steps, item.dictionary.cast(pa.string()).to_pylist())
+    known, _, missing = evaluate_categories(
+        source.steps, item.dictionary.cast(pa.string()).to_pylist(), source.dtypes[0]
+    )
     return np.append(known, missing).astype(source.dtypes[-1])
 
 

@@ -27,10 +27,12 @@ _ACTIVATIONS: Final[Mapping[str, Callable[[Array], Array]]] = {
 }
 
 
-def add_margins(model: NeuralNetwork, features: tuple[Feature, ...], block: Block, out: Array) -> None:
+def add_margins(
+    model: NeuralNetwork, features: tuple[Feature, ...], block: Block, out: Array, *, wide: bool = False
+) -> None:
     """Add the last layer's values to the margins (rows, outputs) of a block."""
     activate = _ACTIVATIONS[model.activation]
-    for rows, values in pieces(model, features, block):
+    for rows, values in pieces(model, features, block, wide=wide):
         x = np.stack(list(values), axis=1)
         for i, (weights, biases) in enumerate(zip(model.weights, model.biases, strict=True)):
             x = _weighted(activate(x) if i else x, weights) + biases

@@ -12,7 +12,7 @@ from mlcore.errors import SchemaMismatch, UnsupportedModel
 from mlcore.models import TreeEnsemble
 from mlcore.models.ensemble import Categories
 from mlcore.ops.forest import ForestArrays
-from mlcore.preprocessing.features import Feature
+from mlcore.preprocessing.features import Feature, Indicator, Lookup
 from mlcore.scoring.fold import FoldedColumn, Predicate, Source, Split, fold_categories, fold_numeric
 from mlcore.scoring.line import Array
 
@@ -54,6 +54,7 @@ def build(
     extra_categories: Mapping[str, Sequence[str]],
     *,
     narrowed: bool = False,
+    wide: bool = False,
     positional: bool = False,
 ) -> Plan:
     """Return the plan for raw columns of these kinds; a profile's edges and categories are coded beside the model's own.
@@ -64,6 +65,7 @@ def build(
         kinds: of the raw columns, by name.
         extra_edges, extra_categories: what a profile tells apart, by raw column.
         narrowed: features pass through float32 on their way into the model, as those of a transformer do.
+        wide: they are float64 until then, as those of scikit-learn's transformers are.
         positional: numbers stand for the positions of stored categories, as they do in a NumPy array.
 
     Raises:
@@ -82,7 +84,7 @@ def build(
     for i, split in enumerate(splits):
         of_column[features[split.feature].column].append(i)
     for index, (name, mine) in enumerate(of_column.items()):
-        sources = _sources(model, features, name, narrowed)
+        sources = _sources(model, features, name, narrowed, wide)
         edges, categories = extra_edges.get(name), extra_categories.get(name)
         by_position = positional and model.source != "sklearn"
         folded = _fold([splits[i] for i in mine], sources, name, kinds[name], edges, categories or (), by_position)
@@ -111,6 +113,15 @@ def build(
         n_outputs=model.n_outputs,
     )
     return Plan(tuple(columns), forest)
+
+
+def float_types(
+    own: type[np.generic], feature: Feature, *, wide: bool, narrowed: bool = False
+) -> tuple[type[np.generic], ...]:
+    """Return the float types that a feature passes through on its way into a model that computes in `own`."""
+    if wide:
+        return np.float64, own
+    return (np.float32, own) if narrowed or feature.steps else (own,)
 
 
 def _unique_splits(model: TreeEnsemble) -> tuple[list[Split], Array]:
@@ -149,12 +160,14 @@ def _places_in(watched: Sequence[str], categories: Categories) -> Array:
     return np.array([*(place.get(name, len(place)) for name in categories), len(place)], np.int64)
 
 
-def _sources(model: TreeEnsemble, features: Sequence[Feature], column: str, narrowed: bool) -> dict[int, Source]:
+def _sources(
+    model: TreeEnsemble, features: Sequence[Feature], column: str, narrowed: bool, wide: bool
+) -> dict[int, Source]:
     own = model.threshold.dtype.type
     lenient = model.source == "sklearn"  # its encoders make an unknown category missing
 
     def source(i: int, feature: Feature) -> Source:
-        dtypes = (np.float32, own) if narrowed or feature.steps else (own,)
+        dtypes = float_types(own, feature, wide=wide, narrowed=narrowed)
         return Source(feature.steps, model.stored_categories[i], dtypes, lenient)
 
     return {i: source(i, feature) for i, feature in enumerate(features) if feature.column == column}
@@ -174,9 +187,13 @@ def _fold(
         if any(map(_names_categories, sources.values())) or (stored and not positional):
             raise SchemaMismatch(f"column '{name}': the model expects categories, found numbers")
         return fold_numeric(splits, sources, kind, extra_edges)
-    if not all(source.stored_categories is not None or source.steps for source in sources.values()):
+    if not all(source.stored_categories is not None or _reads_strings(source) for source in sources.values()):
         raise SchemaMismatch(f"column '{name}': the model expects numbers, found categories")
     return fold_categories(splits, sources, extra_categories)
+
+
+def _reads_strings(source: Source) -> bool:
+    return bool(source.steps) and isinstance(source.steps[0], Lookup | Indicator)
 
 
 def _names_categories(source: Source) -> bool:

@@ -20,7 +20,16 @@ from mlcore.preprocessing.features import Feature
 from mlcore.profile import CategoricalColumn, NumericColumn, Profile
 from mlcore.scoring import linear, links, neural
 from mlcore.scoring.fold import describe_steps
-from mlcore.scoring.inputs import Block, blocks, kernel_columns, places_of, refuse_missing
+from mlcore.scoring.inputs import (
+    Block,
+    blocks,
+    kernel_columns,
+    places_of,
+    refuse_float32,
+    refuse_missing,
+    refuse_unaccepted,
+    used_columns,
+)
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan, build
 from mlcore.scoring.tally import Tally
@@ -52,6 +61,8 @@ class Scorer:
     classes: Array | None = None  # the labels of a classifier whose labels are not 0, 1, …
     cutoff: float = 0.0  # the lowest score of the second class, where a row has one score
     flat: bool = True  # whether a single output has no axis of its own
+    wide: bool = False  # whether features are float64 before the model's own cast
+    inputs: tuple[str, ...] = ()  # all columns of a matrix, where the features leave some out
     _plans: dict[tuple[Kind | bool, ...], tuple[Plan, Any]] = field(default_factory=dict, repr=False)
     _planning: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _few: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -176,7 +187,7 @@ class Scorer:
         """Return the model's own edges of each numeric raw column, in the type it has in `schema`: what a reference
         profile must count over for a scorer's tallies to fit it.
         """
-        block = next(iter(self.blocks_of(_one_row(schema, self.columns))))
+        block = next(iter(self._blocks(_one_row(schema, self.columns))))
         plan, _ = self._plan(block)
         return {item.name: item.folded.edges for item in plan.columns if item.folded.edges is not None}
 
@@ -195,10 +206,10 @@ class Scorer:
         """
         out = self._base(block.rows) if base is None else base
         if isinstance(self.model, LinearModel):
-            linear.add_margins(self.model, self.features, block, out)
+            linear.add_margins(self.model, self.features, block, out, wide=self.wide)
             return out
         if isinstance(self.model, NeuralNetwork):
-            neural.add_margins(self.model, self.features, block, out)
+            neural.add_margins(self.model, self.features, block, out, wide=self.wide)
             return out
         plan, handle = self._plan(block)
         if not self.model.accepts_missing:
@@ -214,12 +225,21 @@ class Scorer:
         return out
 
     def blocks_of(self, X: Any) -> Iterable[Block]:
-        """Yield X as blocks of this scorer's raw columns."""
+        """Yield X as blocks of this scorer's raw columns, after checking what its features accept."""
+        for block in self._blocks(X):
+            refuse_unaccepted(self.features, block)
+            if self.wide:
+                refuse_float32(self.features, block)
+            yield block
+
+    def _blocks(self, X: Any) -> Iterable[Block]:
         absent = math.nan if self.model.source == "xgboost" else 0.0  # what a sparse matrix leaves out
+        if self.inputs:
+            X = used_columns(X, self.inputs, self.columns, named=self.named)
+        recodes = not self.wide and self.model.source != "sklearn"
         return blocks(
-            X, self.columns, named=self.named, types=self.types, missing=self.missing, absent=absent,
-            recodes=self.model.source != "sklearn",
-        )  # fmt: skip
+            X, self.columns, named=self.named, types=self.types, missing=self.missing, absent=absent, recodes=recodes
+        )
 
     def _base(self, rows: int) -> Array:
         base = np.empty((rows, self.model.n_outputs), self.dtype)
@@ -260,6 +280,7 @@ class Scorer:
         make = getattr(self.backend.kernels, "Rows", None)
         plain = self.types is None and math.isnan(self.missing) and self.engine == "auto"
         whole = isinstance(self.model, TreeEnsemble) and self.model.divisor == 1 and self.model.accepts_missing
+        plain &= self.inputs in ((), self.columns) and all(feature.accepts is None for feature in self.features)
         if make is None or not plain or not whole:
             return None
         plan, _ = self._plan(next(iter(self.blocks_of(X))))
@@ -286,7 +307,8 @@ class Scorer:
             if key not in self._plans:
                 plan = build(
                     self.model, self.features, kinds, self._watched_edges(kinds), self._watched_categories,
-                    narrowed=self.narrowed, positional=block.positional,
+                    narrowed=self.narrowed, wide=self.wide,
+                    positional=block.positional,
                 )  # fmt: skip
                 self._plans[key] = (plan, ops.prepare(plan.forest, self.engine, backend=self.backend))
             return self._plans[key]
