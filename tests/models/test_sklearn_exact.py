@@ -388,6 +388,25 @@ def test_threads_change_nothing_but_the_librarys_last_bit() -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=24 * np.finfo(float).eps)
 
 
+@pytest.mark.parametrize("backend", ["cpu", "numba"])
+def test_a_forest_of_more_thresholds_than_codes_is_scored_in_spans_of_trees(
+    monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    monkeypatch.setattr("mlcore.scoring.scorer.MAX_CODES", 300)
+    model = RandomForestClassifier(9, n_jobs=1, random_state=0).fit(X, LABELS["strings"])
+    scorer = check(model, backend=backend)
+    assert len(scorer.describe()["plans"]) > 2
+    assert np.array_equal(scorer.leaf_ids(X), model.apply(X))
+
+
+@pytest.mark.slow
+def test_a_forest_grown_to_the_last_row() -> None:
+    rows = np.random.default_rng(0).normal(size=(30_000, 1)).astype(np.float32)
+    y = np.random.default_rng(1).normal(size=30_000)
+    model = RandomForestRegressor(12, n_jobs=1, random_state=0).fit(rows, y)
+    assert bits(mlcore.compile(model).predict(rows), model.predict(rows))
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "ensemble": (lambda: AdaBoostClassifier().fit(X, LABELS["strings"]), "AdaBoostClassifier is not imported"),
     "outputs": (

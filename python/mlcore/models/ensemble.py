@@ -113,6 +113,14 @@ class TreeEnsemble:
         """Return the bounds of each interval set."""
         return [self.bounds[low:high] for low, high in zip(self.bound_start[:-1], self.bound_start[1:], strict=True)]
 
+    def trees(self, first: int, end: int) -> TreeEnsemble:
+        """Return the trees [first, end) alone, with all interval sets."""
+        low, high = int(self.tree_start[first]), int(self.tree_start[end])
+        nodes = {name: getattr(self, name)[low:high] for name in (*_NODE_COLUMNS, "threshold", "value", "cover")}
+        return replace(
+            self, **nodes, tree_start=self.tree_start[first : end + 1] - low, tree_output=self.tree_output[first:end]
+        )
+
     def weighted(self, weights: Array) -> TreeEnsemble:
         """Return the ensemble with each tree's leaves multiplied by its weight, in `value`'s type."""
         if np.all(weights == 1):

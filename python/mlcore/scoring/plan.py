@@ -115,6 +115,31 @@ def build(
     return Plan(tuple(columns), forest)
 
 
+def parts(model: TreeEnsemble, features: Sequence[Feature], most: int) -> list[TreeEnsemble]:
+    """Return the trees in spans, in order, no more than `most` thresholds to a raw column in each: codes have 16 bits.
+
+    Margins are sums in tree order, so that span after span gives the same bits. A single tree is not divided.
+    """
+    if model.n_trees < 2 or _most_thresholds(model, features) <= most:
+        return [model]
+    middle = model.n_trees // 2
+    halves = (model.trees(0, middle), model.trees(middle, model.n_trees))
+    return [part for half in halves for part in parts(half, features, most)]
+
+
+def _most_thresholds(model: TreeEnsemble, features: Sequence[Feature]) -> int:
+    """The distinct thresholds of the raw column that has most of them; bounds of interval sets are not counted."""
+    places = {name: i for i, name in enumerate(dict.fromkeys(feature.column for feature in features))}
+    column = np.array([places[feature.column] for feature in features], np.int64)
+    asked = np.flatnonzero((model.feature >= 0) & (model.interval_set < 0))
+    feature = model.feature[asked].astype(np.int64)
+    order = np.lexsort([model.threshold[asked], feature])
+    feature, threshold = feature[order], model.threshold[asked][order]
+    new = np.ones(len(order), bool)
+    new[1:] = (feature[1:] != feature[:-1]) | (threshold[1:] != threshold[:-1])
+    return int(np.bincount(column[feature[new]], minlength=1).max())
+
+
 def float_types(
     own: type[np.generic], feature: Feature, *, wide: bool, narrowed: bool = False
 ) -> tuple[type[np.generic], ...]:

@@ -19,7 +19,7 @@ from mlcore.models import LinearModel, Model, NeuralNetwork, TreeEnsemble
 from mlcore.preprocessing.features import Feature
 from mlcore.profile import CategoricalColumn, NumericColumn, Profile
 from mlcore.scoring import linear, links, neural
-from mlcore.scoring.fold import describe_steps
+from mlcore.scoring.fold import MAX_CODES, describe_steps
 from mlcore.scoring.inputs import (
     Block,
     blocks,
@@ -31,10 +31,11 @@ from mlcore.scoring.inputs import (
     used_columns,
 )
 from mlcore.scoring.line import Array
-from mlcore.scoring.plan import Kind, Plan, build
+from mlcore.scoring.plan import Kind, Plan, build, parts
 from mlcore.scoring.tally import Tally
 
 FEW_ROWS: Final = 16  # up to which walking trees row by row beats laying out blocks
+Prepared = list[tuple[Plan, Any]]  # of spans of trees, and what the backend made of each
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ class Scorer:
     flat: bool = True  # whether a single output has no axis of its own
     wide: bool = False  # whether features are float64 before the model's own cast
     inputs: tuple[str, ...] = ()  # all columns of a matrix, where the features leave some out
-    _plans: dict[tuple[Kind | bool, ...], tuple[Plan, Any]] = field(default_factory=dict, repr=False)
+    _plans: dict[tuple[Kind | bool, ...], Prepared] = field(default_factory=dict, repr=False)
     _planning: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _few: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -154,7 +155,7 @@ class Scorer:
     def describe(self) -> dict[str, Any]:
         """Return what the model is, which transforms were folded away, and what runs it."""
         with self._planning:
-            plans = list(self._plans.values())
+            plans = [pair for prepared in self._plans.values() for pair in prepared]
         return {
             "model": {
                 "source": self.model.source,
@@ -188,7 +189,7 @@ class Scorer:
         profile must count over for a scorer's tallies to fit it.
         """
         block = next(iter(self._blocks(_one_row(schema, self.columns))))
-        plan, _ = self._plan(block)
+        plan, _ = self._prepared(block)[0]
         return {item.name: item.folded.edges for item in plan.columns if item.folded.edges is not None}
 
     def tally(self) -> Tally | None:
@@ -211,15 +212,15 @@ class Scorer:
         if isinstance(self.model, NeuralNetwork):
             neural.add_margins(self.model, self.features, block, out, wide=self.wide)
             return out
-        plan, handle = self._plan(block)
         if not self.model.accepts_missing:
             refuse_missing(self.features, block)
-        places = places_of(plan, block)
-        columns = kernel_columns(plan, block, places)
-        slots = None if tally is None else tally.slots(plan, places)
-        ops.score(handle, columns, out, slots, self.threads, backend=self.backend)
-        if tally is not None and slots is not None:
-            tally.take(plan, slots, places, block.rows)
+        for index, (plan, handle) in enumerate(self._prepared(block)):
+            places = places_of(plan, block)
+            columns = kernel_columns(plan, block, places)
+            slots = None if tally is None or index else tally.slots(plan, places)  # rows are counted once
+            ops.score(handle, columns, out, slots, self.threads, backend=self.backend)
+            if tally is not None and slots is not None:
+                tally.take(plan, slots, places, block.rows)
         if self.model.divisor != 1:
             out /= self.model.divisor
         return out
@@ -283,7 +284,10 @@ class Scorer:
         plain &= self.inputs in ((), self.columns) and all(feature.accepts is None for feature in self.features)
         if make is None or not plain or not whole:
             return None
-        plan, _ = self._plan(next(iter(self.blocks_of(X))))
+        prepared = self._prepared(next(iter(self.blocks_of(X))))
+        if len(prepared) > 1:
+            return None
+        plan, _ = prepared[0]
         edges = [item.folded.edges for item in plan.columns]
         forest = tuple(getattr(plan.forest, item.name) for item in fields(plan.forest))
         return make(forest, edges, np.array(self.model.base_margin, np.float64))
@@ -299,19 +303,26 @@ class Scorer:
     def _flat(self, values: Array) -> Array:
         return values[:, 0] if self.flat and values.shape[1] == 1 else values
 
-    def _plan(self, block: Block) -> tuple[Plan, Any]:
-        assert isinstance(self.model, TreeEnsemble)
+    def _prepared(self, block: Block) -> Prepared:
         kinds = block.kinds()
         key = (*kinds.values(), block.positional)
         with self._planning:  # threads that start together need one plan, not one each
             if key not in self._plans:
-                plan = build(
-                    self.model, self.features, kinds, self._watched_edges(kinds), self._watched_categories,
-                    narrowed=self.narrowed, wide=self.wide,
-                    positional=block.positional,
-                )  # fmt: skip
-                self._plans[key] = (plan, ops.prepare(plan.forest, self.engine, backend=self.backend))
+                self._plans[key] = self._prepare(kinds, positional=block.positional)
             return self._plans[key]
+
+    def _prepare(self, kinds: Mapping[str, Kind], *, positional: bool) -> Prepared:
+        assert isinstance(self.model, TreeEnsemble)
+        edges = self._watched_edges(kinds)
+        most = MAX_CODES - 1 - max(map(len, edges.values()), default=0)
+        prepared = []
+        for trees in parts(self.model, self.features, most):
+            plan = build(
+                trees, self.features, kinds, edges, self._watched_categories, narrowed=self.narrowed, wide=self.wide,
+                positional=positional,
+            )  # fmt: skip
+            prepared.append((plan, ops.prepare(plan.forest, self.engine, backend=self.backend)))
+        return prepared
 
     @cached_property
     def _watched_categories(self) -> dict[str, tuple[str, ...]]:
@@ -327,7 +338,10 @@ class Scorer:
         }
 
     def _leaves(self, model: TreeEnsemble, block: Block) -> Array:
-        plan, handle = self._plan(block)
+        out = np.concatenate([self._leaves_of(*prepared, block) for prepared in self._prepared(block)], axis=1)
+        return out if model.leaf_ids_are_nodes else model.leaf_id[model.tree_start[:-1] + out]
+
+    def _leaves_of(self, plan: Plan, handle: Any, block: Block) -> Array:
         raw = kernel_columns(plan, block, places_of(plan, block))
         codes, missing = [], []
         for planned, (values, validity, offset, aux) in zip(plan.columns, raw, strict=True):
@@ -335,9 +349,9 @@ class Scorer:
             missing.append(np.empty((block.rows + 63) // 64, np.uint64))
             operation = ops.bin if planned.folded.edges is not None else ops.encode
             operation(values, validity, offset, aux, codes[-1], missing[-1], backend=self.backend)
-        out = np.empty((block.rows, model.n_trees), np.int32)
+        out = np.empty((block.rows, len(plan.forest.tree_start) - 1), np.int32)
         ops.leaves(handle, codes, missing, out, self.threads, backend=self.backend)
-        return out if model.leaf_ids_are_nodes else model.leaf_id[model.tree_start[:-1] + out]
+        return out
 
 
 def _one_row(schema: pa.Schema, columns: tuple[str, ...]) -> pa.Table:
