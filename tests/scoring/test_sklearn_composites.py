@@ -21,7 +21,9 @@ from sklearn.ensemble import (
     VotingClassifier,
     VotingRegressor,
 )
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -68,6 +70,8 @@ CLASSIFIERS: dict[str, Callable[[], Any]] = {
     ),
     "stack of labels": lambda: StackingClassifier(members(), scaled(), cv=3, stack_method="predict"),
     "a pipeline before a vote": lambda: make_pipeline(StandardScaler(), VotingClassifier(members(), voting="soft")),
+    "search": lambda: GridSearchCV(scaled(), {"logisticregression__C": [0.1, 1.0]}, cv=3),
+    "random search": lambda: RandomizedSearchCV(trees(), {"max_depth": [2, 5]}, n_iter=2, cv=3),
     "calibrated vote": lambda: CalibratedClassifierCV(VotingClassifier(members(), voting="soft"), cv=3),
     "calibrated stack": lambda: CalibratedClassifierCV(StackingClassifier(members(), LogisticRegression(), cv=3), cv=3),
 }
@@ -87,7 +91,18 @@ def test_classifiers(kind: str, labels: str) -> None:
             with pytest.raises(AttributeError, match="predict_proba needs a classifier"):
                 scorer.predict_proba(rows)
     assert sorted(scorer.columns) == list("abcd")
-    assert scorer.describe()["parts"]
+    assert scorer.describe()
+
+
+def test_a_frozen_classifier_calibrated() -> None:
+    model = CalibratedClassifierCV(FrozenEstimator(trees().fit(X, TWO)), method="isotonic").fit(X, TWO)
+    np.testing.assert_allclose(mlcore.compile(model).predict_proba(X), model.predict_proba(X), rtol=1e-11)
+
+
+def test_a_search_that_kept_no_estimator_is_refused() -> None:
+    search = GridSearchCV(Ridge(), {"alpha": [1, 2]}, refit=False, cv=3).fit(X, SCORE)
+    with pytest.raises(UsageError, match="GridSearchCV has no best_estimator_"):
+        mlcore.compile(search)
 
 
 REGRESSORS: dict[str, Callable[[], Any]] = {

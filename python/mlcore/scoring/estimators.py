@@ -55,6 +55,8 @@ class Importer:
         """
         if hasattr(model, "steps") and hasattr(model, "named_steps"):
             return self._pipeline(model)
+        if sklearn.is_estimator(model) and type(model).__name__ in _WRAPPERS:
+            return self.compile(_wrapped(model))
         composed = _COMPOSED.get(type(model).__name__) if sklearn.is_estimator(model) else None
         if composed is not None:
             sklearn.check(model)
@@ -135,6 +137,24 @@ _COMPOSED = {
     "VotingClassifier": Importer._vote,
     "VotingRegressor": Importer._vote,
 }
+
+
+_WRAPPERS = {
+    "FrozenEstimator": "estimator",
+    "GridSearchCV": "best_estimator_",
+    "HalvingGridSearchCV": "best_estimator_",
+    "HalvingRandomSearchCV": "best_estimator_",
+    "RandomizedSearchCV": "best_estimator_",
+}
+
+
+def _wrapped(model: Any) -> Any:
+    """The estimator whose answers a search or a frozen estimator gives."""
+    kind = type(model).__name__
+    found = getattr(model, _WRAPPERS[kind], None)
+    if found is None:
+        raise UsageError(f"{kind} has no {_WRAPPERS[kind]}; call fit first, with refit=True")
+    return found
 
 
 def _passes(step: Any) -> bool:
