@@ -51,12 +51,12 @@ def compile(
     missing: float | None = None,
     engine: str = "auto",
 ) -> Scorer | Composite:
-    """Return a Scorer that gives the same numbers as `model`, faster.
+    """Return a Scorer that gives the same numbers as `model`, faster; a Composite of Scorers for one made of several.
 
     Args:
         model: an `xgboost.Booster`, `XGBClassifier` or `XGBRegressor`; the path or bytes of an XGBoost JSON or UBJ model; a
-            scikit-learn estimator, or `Pipeline` of an mlcore `ColumnTransformer` and one of these; a Bundle, its folder, or a
-            reference such as "churn@champion".
+            fitted scikit-learn estimator; a `Pipeline` of transformers, mlcore's or scikit-learn's, and one of these; a
+            Bundle, its folder, or a reference such as "churn@champion".
         backend: "auto", "cpu", "numba" or "cuda"; only "auto" falls back.
         threads: at most this many; by default what the machine, its cgroup and MLCORE_THREADS allow.
         iteration_range: score with the boosting rounds [first, end) alone; by default with all of them, or, of a

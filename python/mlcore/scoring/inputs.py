@@ -268,7 +268,7 @@ def missing_error(name: str) -> DataError:
 def refuse_unaccepted(features: Sequence[Feature], block: Block) -> None:
     """Raise DataError where a row holds a category that a feature does not accept."""
     by_name = {item.name: item for item in block.columns}
-    for name, accepts in {(f.column, f.accepts) for f in features if f.accepts is not None}:
+    for name, accepts in {(feature.column, feature.accepts or ()) for feature in features}:
         item, present = by_name[name], [category for category in accepts if category is not None]
         missing = ~valid_rows(item)
         if item.dictionary is None:

@@ -228,10 +228,14 @@ class Scorer:
     def blocks_of(self, X: Any) -> Iterable[Block]:
         """Yield X as blocks of this scorer's raw columns, after checking what its features accept."""
         for block in self._blocks(X):
-            refuse_unaccepted(self.features, block)
+            refuse_unaccepted(self._accepting, block)
             if self.wide:
                 refuse_float32(self.features, block)
             yield block
+
+    @cached_property
+    def _accepting(self) -> tuple[Feature, ...]:
+        return tuple(feature for feature in self.features if feature.accepts is not None)
 
     def _blocks(self, X: Any) -> Iterable[Block]:
         absent = math.nan if self.model.source == "xgboost" else 0.0  # what a sparse matrix leaves out
