@@ -290,6 +290,20 @@ def test_float32_columns_that_are_computed_with_are_refused() -> None:
         scorer.predict(rows.astype(np.float32))
 
 
+@pytest.mark.parametrize("trained", [np.float32, np.float64])
+def test_float32_columns_that_are_imputed_alone(trained: Any) -> None:
+    rows = GAPS[["a", "b"]].to_numpy(np.float32)
+    for model in ("forest", "histograms"):
+        pipeline = make_pipeline(SimpleImputer(), MODELS[model]()).fit(rows.astype(trained), TARGET)
+        scorer = mlcore.compile(pipeline)
+        same(scorer.predict(rows.astype(np.float64)), pipeline.predict(rows.astype(np.float64)), exact=True)
+        if model == "forest":
+            same(scorer.predict(rows), pipeline.predict(rows), exact=True)
+        elif trained == np.float64:
+            with pytest.raises(SchemaMismatch, match="column 'f0' is float32"):
+                scorer.predict(rows)
+
+
 def test_features_with_matches_and_accepted_categories_travel_as_json() -> None:
     pipeline = make_pipeline(table(MinMaxScaler(), text=OrdinalEncoder(), kind=OneHotEncoder()), Ridge()).fit(
         FRAME, TARGET

@@ -125,7 +125,8 @@ def _imputer(imputer: Any, paths: Sequence[Path]) -> list[Path]:
                 raise UnsupportedModel(f"column '{path.draft.column}': strings for missing numbers are not imported")
             filled.append(replace(path, draft=replace(path.draft, fill=statistic)))
         elif not _is_missing(statistic):
-            filled.append(path.then(Fill(float(statistic))))
+            kind = getattr(imputer, "_fill_dtype", imputer.statistics_.dtype)  # newer versions: what fit read
+            filled.append(path.then(Fill(float(np.asarray(statistic).astype(kind)))))
         elif imputer.keep_empty_features:
             raise UnsupportedModel(f"column '{path.draft.column}' had no values in training and is kept as empty")
     indicator = imputer.indicator_

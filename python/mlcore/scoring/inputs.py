@@ -285,17 +285,24 @@ def refuse_unaccepted(features: Sequence[Feature], block: Block) -> None:
             raise DataError(f"column '{name}': a missing value was not in the training data")
 
 
-def refuse_float32(features: Sequence[Feature], block: Block) -> None:
-    """Raise SchemaMismatch where scikit-learn would compute in float32, in a way of each version's own."""
+def refuse_float32(features: Sequence[Feature], block: Block, own: np.dtype[Any]) -> None:
+    """Raise SchemaMismatch where scikit-learn would compute in float32, in a way of each version's own.
+
+    What it fills in is rounded to float32 as well, which a model that reads float32, its `own` type, does anyway.
+    """
     by_name = {item.name: item for item in block.columns}
     for feature in features:
-        if by_name[feature.column].values.dtype == np.float32 and any(
-            isinstance(step, Affine | Times | Fill | Clip) for step in feature.steps
-        ):
+        if by_name[feature.column].values.dtype == np.float32 and any(_rounds(step, own) for step in feature.steps):
             raise SchemaMismatch(
                 f"column '{feature.column}' is float32, which scikit-learn's transformers round to at every step; "
                 "pass float64"
             )
+
+
+def _rounds(step: Step, own: np.dtype[Any]) -> bool:
+    if isinstance(step, Fill):
+        return own != np.float32 and float(np.float32(step.value)) != step.value
+    return isinstance(step, Affine | Times | Clip)
 
 
 def valid_rows(item: Column) -> Array:

@@ -230,7 +230,10 @@ class Scorer:
         for block in self._blocks(X):
             refuse_unaccepted(self._accepting, block)
             if self.wide:
-                refuse_float32(self.features, block)
+                model = self.model
+                refuse_float32(
+                    self.features, block, (model.threshold if isinstance(model, TreeEnsemble) else model).dtype
+                )
             yield block
 
     @cached_property
