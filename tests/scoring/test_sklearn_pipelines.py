@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -227,6 +228,15 @@ def test_labels_probabilities_and_leaves_of_a_pipeline() -> None:
     assert np.array_equal(mlcore.compile(scaled).predict(FRAME[["a", "b"]]), scaled.predict(FRAME[["a", "b"]]))
     strange = make_pipeline(StandardScaler(), IsolationForest(n_estimators=10, random_state=0)).fit(FRAME[["a", "b"]])
     assert np.array_equal(mlcore.compile(strange).predict(FRAME[["a", "b"]]), strange.predict(FRAME[["a", "b"]]))
+
+
+def test_files_are_scored_with_a_pipeline(tmp_path: Path) -> None:
+    pipeline = make_pipeline(table(MinMaxScaler()), RandomForestClassifier(5, n_jobs=1, random_state=0))
+    pipeline.fit(FRAME, TARGET > 0)
+    FRAME.to_parquet(tmp_path / "rows.parquet", row_group_size=500)
+    mlcore.score(pipeline, [tmp_path / "rows.parquet"], tmp_path / "out")
+    found = pd.read_parquet(tmp_path / "out" / "rows.parquet")[["score_0", "score_1"]]
+    assert np.array_equal(found.to_numpy(), pipeline.predict_proba(FRAME))
 
 
 def test_a_pipeline_of_a_model_alone() -> None:
