@@ -151,6 +151,8 @@ def check(model: Any, *, backend: str = "cpu", rows: Any = X) -> Any:
     ]
     for values in trees:
         assert bits(scorer.margin(values), raw(model, values))
+        for few in (1, 5, 16):  # rows that are walked one by one
+            assert bits(scorer.margin(values[:few]), raw(model, values)[:few])
         expected = model.predict(values)
         found = scorer.predict(values)
         assert found.shape == expected.shape and found.dtype == expected.dtype

@@ -197,6 +197,8 @@ def test_a_matrix_has_columns_by_position(model: str) -> None:
     columns = ColumnTransformer([("kind", OneHotEncoder(), [3]), ("rest", StandardScaler(), [4, 0, 2, 0])])
     pipeline = make_pipeline(columns, MODELS[model]()).fit(rows, TARGET)
     scorer, expected = mlcore.compile(pipeline), pipeline.predict(rows)
+    for few in (rows[:1], rows[:9]):
+        same(scorer.predict(few), expected[: len(few)], exact=model != "ridge")
     for form in (rows, np.asfortranarray(rows), pd.DataFrame(rows, columns=list("vwxyz"))):
         same(scorer.predict(form), expected, exact=model != "ridge")
     with pytest.raises(SchemaMismatch, match="expected rows of 5 columns"):

@@ -221,9 +221,7 @@ class Scorer:
             ops.score(handle, columns, out, slots, self.threads, backend=self.backend)
             if tally is not None and slots is not None:
                 tally.take(plan, slots, places, block.rows)
-        if self.model.divisor != 1:
-            out /= self.model.divisor
-        return out
+        return self._averaged(out)
 
     def blocks_of(self, X: Any) -> Iterable[Block]:
         """Yield X as blocks of this scorer's raw columns, after checking what its features accept."""
@@ -282,14 +280,20 @@ class Scorer:
         if kind not in self._few:
             self._few[kind] = self._make_few(X) if kind in "fd" else None
         few = self._few[kind]
-        return None if few is None else few(X)
+        if few is None or not (self.model.accepts_missing or np.isfinite(X).all()):  # the long way names the column
+            return None
+        found: Array | None = few(X)
+        return None if found is None else self._averaged(found)
 
     def _make_few(self, X: Array) -> Any:
         make = getattr(self.backend.kernels, "Rows", None)
-        plain = self.types is None and math.isnan(self.missing) and self.engine == "auto"
-        whole = isinstance(self.model, TreeEnsemble) and self.model.divisor == 1 and self.model.accepts_missing
-        plain &= self.inputs in ((), self.columns) and all(feature.accepts is None for feature in self.features)
-        if make is None or not plain or not whole:
+        plain = self.types is None and math.isnan(self.missing) and self.engine == "auto" and not self._accepting
+        if (
+            make is None
+            or not plain
+            or not isinstance(self.model, TreeEnsemble)
+            or self.inputs not in ((), self.columns)
+        ):
             return None
         prepared = self._prepared(next(iter(self.blocks_of(X))))
         if len(prepared) > 1:
@@ -298,6 +302,13 @@ class Scorer:
         edges = [item.folded.edges for item in plan.columns]
         forest = tuple(getattr(plan.forest, item.name) for item in fields(plan.forest))
         return make(forest, edges, np.array(self.model.base_margin, np.float64))
+
+    def _averaged(self, margins: Array) -> Array:
+        """The sums of leaves, divided in place by what the model divides them by."""
+        assert isinstance(self.model, TreeEnsemble)
+        if self.model.divisor != 1:
+            margins /= self.model.divisor
+        return margins
 
     def _given_base(self, base_margin: Any) -> Array:
         given = np.array(base_margin, self.dtype)
