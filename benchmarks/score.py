@@ -38,11 +38,11 @@ def matrix(rows: int | None) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(X[known]), late[known] > 15
 
 
-def model(X: np.ndarray, late: np.ndarray, trees: int) -> xgboost.Booster:
+def model(X: np.ndarray, late: np.ndarray, trees: int, depth: int = 6) -> xgboost.Booster:
     """Return the trained model; made once a shape."""
-    path = WORK / f"score-{len(X)}-{X.shape[1]}-{trees}.ubj"
+    path = WORK / f"score-{len(X)}-{X.shape[1]}-{trees}-{depth}.ubj"
     if not path.exists():
-        params = {"objective": "binary:logistic", "max_depth": 6, "eta": 0.1, "nthread": 2}
+        params = {"objective": "binary:logistic", "max_depth": depth, "eta": 0.1, "nthread": 2}
         xgboost.train(params, xgboost.DMatrix(X, late), trees).save_model(path)
     return xgboost.Booster(model_file=str(path))
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bind/checks.h"
+#include "bind/coded.h"
 #include "bind/forest_spec.h"
 #include "bind/register.h"
 #include "cpu/score.h"
@@ -46,30 +47,6 @@ ForestPtr make_forest(const py::array& pred_column, const py::array& pred_code, 
                                      node_pred, node_left, node_right, node_value, n_codes, n_outputs);
   spec.engine = engine_named(engine);
   return std::make_shared<cpu::Forest>(cpu::prepare(spec));
-}
-
-std::string at(size_t column) { return "column " + std::to_string(column) + ": "; }
-
-void check_count(size_t found, const cpu::Forest& forest, const Where& where) {
-  if (found != forest.n_codes.size())
-    where.refuse("must have " + std::to_string(forest.n_codes.size()) + " entries, not " + std::to_string(found));
-}
-
-std::vector<cpu::CodedColumn> coded(const cpu::Forest& forest, const py::list& codes, const py::list& missing,
-                                    int64_t rows, const char* op) {
-  check_count(codes.size(), forest, {op, "codes"});
-  check_count(missing.size(), forest, {op, "missing"});
-  std::vector<cpu::CodedColumn> columns;
-  for (size_t c = 0; c < codes.size(); ++c) {
-    const Where where{op, at(c) + "codes"};
-    const void* values = forest.wide(static_cast<int64_t>(c))
-                             ? static_cast<const void*>(input<uint16_t>(codes[c], where, rows))
-                             : input<uint8_t>(codes[c], where, rows);
-    const py::object words = missing[c];
-    columns.push_back(
-        {values, words.is_none() ? nullptr : input<uint64_t>(words, {op, at(c) + "missing"}, words_for(rows))});
-  }
-  return columns;
 }
 
 // The margins that leaf values are added to, and how many rows they are.

@@ -19,5 +19,6 @@ PYBIND11_MODULE(_native, module) {
   mlcore::bind::register_tally(module);
   mlcore::bind::register_forest(module);
   mlcore::bind::register_rows(module);
+  mlcore::bind::register_explain(module);
   mlcore::bind::register_elementwise(module);
 }

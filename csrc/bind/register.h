@@ -9,5 +9,6 @@ void register_tally(pybind11::module_& module);
 void register_forest(pybind11::module_& module);
 void register_rows(pybind11::module_& module);
 void register_elementwise(pybind11::module_& module);
+void register_explain(pybind11::module_& module);
 
 }  // namespace mlcore::bind

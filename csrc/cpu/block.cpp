@@ -130,13 +130,12 @@ const Kernels& kernels() {
   }
 }
 
-Scratch::Scratch(const Forest& forest) : rows_(forest.block_rows) {
-  const auto columns = static_cast<int64_t>(forest.n_codes.size()), planes = static_cast<int64_t>(forest.planes.size());
+Scratch::Scratch(const Questions& asked, int64_t cells, int64_t outputs) : rows_(asked.block_rows) {
+  const auto columns = static_cast<int64_t>(asked.n_codes.size()), planes = static_cast<int64_t>(asked.planes.size());
   const int64_t codes_bytes = columns * rows_ * 2, missing_bytes = columns * rows_ / 8;
   const int64_t slot_bytes = kMuxSlots * kMuxRegisters * kBlockRows / 8;
   const int64_t plane_bytes = planes * rows_ / 8 + slot_bytes, row_bytes = rows_ * 8;
-  const int64_t sum_bytes = forest.outputs * row_bytes;
-  const int64_t cell_bytes = forest.deep_nodes.empty() ? 0 : rows_ * static_cast<int64_t>(forest.cells.size()) * 2;
+  const int64_t sum_bytes = outputs * row_bytes, cell_bytes = cells * rows_ * 2;
   const int64_t total = codes_bytes + missing_bytes + plane_bytes + cell_bytes + sum_bytes + row_bytes + 6 * 64;
   memory_ = std::make_unique<char[]>(total);  // zeroed: unused rows hold code 0
   char* at = memory_.get();

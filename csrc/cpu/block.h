@@ -44,6 +44,9 @@ struct EdgeTable {
 // `rows` is how many values will be coded: a direct table must pay for itself.
 EdgeTable make_edge_table(Type type, std::vector<char> edges, int64_t rows);
 
+struct Explainer;
+struct ExplainRoom;
+
 // What one instruction set provides.
 struct Kernels {
   // Codes of `rows` contiguous values; NaN gets 0. Wide codes when the table has more than 255 edges.
@@ -57,6 +60,9 @@ struct Kernels {
                   int64_t rows, float* out);
   void (*exact_margins)(const Forest& forest, const BlockColumn* columns, uint64_t* planes, uint16_t* cells,
                         double* sums, int64_t rows, double* out);
+  // Adds SHAP values of up to kBlockRows rows; see cpu/explain.h. `planes` as above.
+  void (*explain)(const Explainer& explainer, const BlockColumn* columns, uint64_t* planes, const ExplainRoom& room,
+                  int64_t rows, double* out);
 };
 
 // The kernels of the instruction set in use.
@@ -68,7 +74,8 @@ const Kernels& kernels_avx512();
 // Memory of one thread, aligned for the widest loads.
 class Scratch {
  public:
-  explicit Scratch(const Forest& forest);
+  // For blocks of `asked`, with room for `cells` cells a row and sums of `outputs`.
+  Scratch(const Questions& asked, int64_t cells, int64_t outputs);
 
   uint8_t* codes(int64_t column) { return base_ + column * rows_ * 2; }
   uint64_t* missing(int64_t column) { return missing_ + column * rows_ / 64; }

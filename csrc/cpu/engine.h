@@ -37,10 +37,10 @@ struct Planes {
 };
 
 template <typename V>
-void fill_planes(const Forest& forest, const BlockColumn* columns, const Planes& planes) {
-  for (const PlaneGroup& group : forest.groups) {
+void fill_planes(const Questions& asked, const BlockColumn* columns, const Planes& planes) {
+  for (const PlaneGroup& group : asked.groups) {
     const BlockColumn& column = columns[group.column];
-    const Plane* plane = forest.planes.data() + group.first;
+    const Plane* plane = asked.planes.data() + group.first;
     for (int64_t w = 0; w < planes.words; w += kBlockWords) {
       uint64_t* out = planes.at(group.first) + w;
       if (column.codes.wide)
@@ -51,12 +51,12 @@ void fill_planes(const Forest& forest, const BlockColumn* columns, const Planes&
                       planes.stride);
     }
     for (int64_t i = group.thresholds; i < group.thresholds + group.sets; ++i) {
-      const uint64_t* set = forest.sets.data() + plane[i].code * forest.set_words;
+      const uint64_t* set = asked.sets.data() + plane[i].code * asked.set_words;
       uint64_t* out = planes.at(group.first + i);
       if (column.codes.wide)
         set_plane_wide(static_cast<const uint16_t*>(column.codes.data), set, planes.words, out);
       else
-        V::members(static_cast<const uint8_t*>(column.codes.data), set, forest.set_words, planes.words, out);
+        V::members(static_cast<const uint8_t*>(column.codes.data), set, asked.set_words, planes.words, out);
     }
     if (column.any_missing)
       for (int64_t i = 0; i < group.thresholds + group.sets; ++i)
@@ -390,9 +390,17 @@ void nan(Type type, const void* values, int64_t rows, uint64_t* missing) {
     nan_words<V>(static_cast<const double*>(values), rows, missing);
 }
 
+}  // namespace
+}  // namespace mlcore::cpu
+
+#include "cpu/explain_engine.h"  // over the planes above
+
+namespace mlcore::cpu {
+namespace {
+
 template <typename V>
 constexpr Kernels kernels_over() {
-  return {bin<V>, nan<V>, margins<V, float>, margins<V, double>};
+  return {bin<V>, nan<V>, margins<V, float>, margins<V, double>, explain<V>};
 }
 
 }  // namespace

@@ -93,6 +93,37 @@ struct Avx2 {
     return (row & ~int64_t{31}) + ((in & 12) << 1) + ((in & 16) >> 2) + (in & 3);
   }
 
+  // 8 rows' doubles.
+  struct Eight {
+    __m256d low, high;
+  };
+  using Mask = Eight;  // the sign bits
+
+  static Mask mask(uint8_t bits) {
+    const __m256i all = _mm256_set1_epi64x(bits);
+    return {_mm256_castsi256_pd(_mm256_sllv_epi64(all, _mm256_setr_epi64x(63, 62, 61, 60))),
+            _mm256_castsi256_pd(_mm256_sllv_epi64(all, _mm256_setr_epi64x(59, 58, 57, 56)))};
+  }
+  static Eight take(const double* x) { return {_mm256_load_pd(x), _mm256_load_pd(x + 4)}; }
+  static void put(double* target, Eight x) {
+    _mm256_store_pd(target, x.low);
+    _mm256_store_pd(target + 4, x.high);
+  }
+  static Eight all(double x) { return {_mm256_set1_pd(x), _mm256_set1_pd(x)}; }
+  static Eight scale(Eight x, double by) {
+    return {_mm256_mul_pd(x.low, _mm256_set1_pd(by)), _mm256_mul_pd(x.high, _mm256_set1_pd(by))};
+  }
+  static Eight plus(Eight x, Eight y) { return {_mm256_add_pd(x.low, y.low), _mm256_add_pd(x.high, y.high)}; }
+  // Where the mask is set, y scaled; else x.
+  static Eight replace(Eight x, Mask where, Eight y, double by) {
+    const Eight scaled = scale(y, by);
+    return {_mm256_blendv_pd(x.low, scaled.low, where.low), _mm256_blendv_pd(x.high, scaled.high, where.high)};
+  }
+  static Eight plus_where(Eight x, Mask where, Eight y) {
+    const __m256d zero = _mm256_setzero_pd();
+    return plus(x, {_mm256_blendv_pd(zero, y.low, where.low), _mm256_blendv_pd(zero, y.high, where.high)});
+  }
+
   static void thresholds(const uint8_t* codes, const Plane* plane, int64_t count, uint64_t* out, int64_t stride) {
     for (int64_t at = 0; at < kBlockRows; at += 256) {
       __m256i code[8];

@@ -65,6 +65,22 @@ struct Avx512 {
     return row;
   }
 
+  // 8 rows' doubles.
+  using Eight = __m512d;
+  using Mask = __mmask8;
+
+  static Mask mask(uint8_t bits) { return bits; }
+  static Eight take(const double* x) { return _mm512_load_pd(x); }
+  static void put(double* target, Eight x) { _mm512_store_pd(target, x); }
+  static Eight all(double x) { return _mm512_set1_pd(x); }
+  static Eight scale(Eight x, double by) { return _mm512_mul_pd(x, _mm512_set1_pd(by)); }
+  static Eight plus(Eight x, Eight y) { return _mm512_add_pd(x, y); }
+  // Where the mask is set, y scaled; else x.
+  static Eight replace(Eight x, Mask where, Eight y, double by) {
+    return _mm512_mask_mul_pd(x, where, y, _mm512_set1_pd(by));
+  }
+  static Eight plus_where(Eight x, Mask where, Eight y) { return _mm512_mask_add_pd(x, where, x, y); }
+
   static void thresholds(const uint8_t* codes, const Plane* plane, int64_t count, uint64_t* out, int64_t stride) {
     __m512i code[kBlockWords];
     for (int64_t w = 0; w < kBlockWords; ++w) code[w] = load_codes(codes + 64 * w);

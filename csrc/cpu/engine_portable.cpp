@@ -54,6 +54,50 @@ struct Portable {
     add<Bits>(bit, leaves, sums);
   }
 
+  // 8 rows' doubles, two a register.
+  using Two = double __attribute__((vector_size(16)));
+  using Bits2 = int64_t __attribute__((vector_size(16)));
+  struct Eight {
+    Two part[4];
+  };
+  struct Mask {
+    Bits2 part[4];
+  };
+
+  static Mask mask(uint8_t bits) {
+    Mask made;
+    for (int i = 0; i < 4; ++i) made.part[i] = Bits2{-((bits >> (2 * i)) & 1), -((bits >> (2 * i + 1)) & 1)};
+    return made;
+  }
+  static Eight take(const double* x) {
+    Eight taken;
+    for (int i = 0; i < 4; ++i) taken.part[i] = *reinterpret_cast<const Two*>(x + 2 * i);
+    return taken;
+  }
+  static void put(double* target, Eight x) {
+    for (int i = 0; i < 4; ++i) *reinterpret_cast<Two*>(target + 2 * i) = x.part[i];
+  }
+  static Eight all(double x) { return {{Two{x, x}, Two{x, x}, Two{x, x}, Two{x, x}}}; }
+  static Eight scale(Eight x, double by) {
+    for (Two& part : x.part) part *= by;
+    return x;
+  }
+  static Eight plus(Eight x, Eight y) {
+    for (int i = 0; i < 4; ++i) x.part[i] += y.part[i];
+    return x;
+  }
+  // Where the mask is set, y scaled; else x.
+  static Eight replace(Eight x, Mask where, Eight y, double by) {
+    for (int i = 0; i < 4; ++i)
+      x.part[i] = reinterpret_cast<Two>((reinterpret_cast<Bits2>(y.part[i] * by) & where.part[i]) |
+                                        (reinterpret_cast<Bits2>(x.part[i]) & ~where.part[i]));
+    return x;
+  }
+  static Eight plus_where(Eight x, Mask where, Eight y) {
+    for (int i = 0; i < 4; ++i) x.part[i] += reinterpret_cast<Two>(reinterpret_cast<Bits2>(y.part[i]) & where.part[i]);
+    return x;
+  }
+
  private:
   template <int Bits, typename Sum>
   static void add(const Reg* bit, const Sum* leaves, Sum* sums) {

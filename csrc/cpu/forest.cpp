@@ -69,27 +69,6 @@ Extent extent_of(const ForestSpec& s, int64_t first) {
   return found;
 }
 
-// Orders the predicates in use by column, thresholds before sets, and numbers their planes.
-std::vector<int32_t> number_planes(const ForestSpec& s, const std::vector<uint8_t>& used, Forest& f) {
-  std::vector<int32_t> order;
-  for (int64_t p = 0; p < s.predicates; ++p)
-    if (used[p]) order.push_back(static_cast<int32_t>(p));
-  const auto rank = [&](int32_t p) {
-    return std::make_tuple(s.pred_column[p], s.pred_set[p] >= 0, s.pred_code[p], s.pred_set[p], s.pred_missing[p]);
-  };
-  std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return rank(a) < rank(b); });
-  std::vector<int32_t> plane_of(s.predicates, 0);
-  for (const int32_t p : order) {
-    const bool is_set = s.pred_set[p] >= 0;
-    plane_of[p] = static_cast<int32_t>(f.planes.size());
-    if (f.groups.empty() || f.groups.back().column != s.pred_column[p])
-      f.groups.push_back({s.pred_column[p], plane_of[p], 0, 0});
-    ++(is_set ? f.groups.back().sets : f.groups.back().thresholds);
-    f.planes.push_back({is_set ? s.pred_set[p] : s.pred_code[p], s.pred_missing[p] != 0});
-  }
-  return plane_of;
-}
-
 void check_outputs(const ForestSpec& s) {
   if (s.outputs < 1) refuse("n_outputs must be at least 1");
   if (s.width != 1 && s.width != s.outputs)
@@ -334,30 +313,57 @@ Shape shape_of(const Extent& extent, Engine engine) {
 
 }  // namespace
 
-Forest prepare(const ForestSpec& s) {
+void check(const ForestSpec& s) {
   check_predicates(s);
   check_outputs(s);
   if (s.tree_start[0] != 0 || s.tree_start[s.trees] != s.nodes) refuse("tree_start does not cover the nodes");
-  std::vector<uint8_t> seen, used(static_cast<size_t>(s.predicates), 0);
-  std::vector<Extent> extents(static_cast<size_t>(s.trees));
+  std::vector<uint8_t> seen;
   for (int64_t t = 0; t < s.trees; ++t) {
-    const int64_t first = s.tree_start[t];
-    if (first < 0 || s.tree_start[t + 1] <= first || s.tree_start[t + 1] > s.nodes)
+    if (s.tree_start[t] < 0 || s.tree_start[t + 1] <= s.tree_start[t] || s.tree_start[t + 1] > s.nodes)
       refuse("tree_start does not ascend");
     check_tree(s, t, seen);
-    const Extent& extent = extents[static_cast<size_t>(t)] = extent_of(s, first);
+  }
+}
+
+// Orders the predicates in use by column, thresholds before sets, and numbers their planes.
+std::vector<int32_t> number_planes(const ForestSpec& s, const std::vector<uint8_t>& used, Questions& f) {
+  f.set_words = s.set_words;
+  f.n_codes.assign(s.n_codes, s.n_codes + s.columns);
+  f.sets.assign(s.set_bits, s.set_bits + s.sets * s.set_words);
+  std::vector<int32_t> order;
+  for (int64_t p = 0; p < s.predicates; ++p)
+    if (used[p]) order.push_back(static_cast<int32_t>(p));
+  const auto rank = [&](int32_t p) {
+    return std::make_tuple(s.pred_column[p], s.pred_set[p] >= 0, s.pred_code[p], s.pred_set[p], s.pred_missing[p]);
+  };
+  std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return rank(a) < rank(b); });
+  std::vector<int32_t> plane_of(s.predicates, 0);
+  for (const int32_t p : order) {
+    const bool is_set = s.pred_set[p] >= 0;
+    plane_of[p] = static_cast<int32_t>(f.planes.size());
+    if (f.groups.empty() || f.groups.back().column != s.pred_column[p])
+      f.groups.push_back({s.pred_column[p], plane_of[p], 0, 0});
+    ++(is_set ? f.groups.back().sets : f.groups.back().thresholds);
+    f.planes.push_back({is_set ? s.pred_set[p] : s.pred_code[p], s.pred_missing[p] != 0});
+  }
+  return plane_of;
+}
+
+Forest prepare(const ForestSpec& s) {
+  check(s);
+  std::vector<uint8_t> used(static_cast<size_t>(s.predicates), 0);
+  std::vector<Extent> extents(static_cast<size_t>(s.trees));
+  for (int64_t t = 0; t < s.trees; ++t) {
+    const Extent& extent = extents[static_cast<size_t>(t)] = extent_of(s, s.tree_start[t]);
     const Shape shape = shape_of(extent, s.engine);
     if (shape == Shape::complete || shape == Shape::network)
-      for (int64_t i = first; i < s.tree_start[t + 1]; ++i)
+      for (int64_t i = s.tree_start[t]; i < s.tree_start[t + 1]; ++i)
         if (s.node_pred[i] >= 0) used[static_cast<size_t>(s.node_pred[i])] = 1;
   }
   Forest f;
   f.doubles = s.doubles;
   f.outputs = s.outputs;
   f.width = s.width;
-  f.set_words = s.set_words;
-  f.n_codes.assign(s.n_codes, s.n_codes + s.columns);
-  f.sets.assign(s.set_bits, s.set_bits + s.sets * s.set_words);
   Layout layout(s, f, number_planes(s, used, f));
   f.block_rows = block_rows_for(static_cast<int64_t>(f.planes.size()));
   add_nodes(s, f);

@@ -100,14 +100,22 @@ struct LeafValues {
   std::vector<uint8_t> bytes;  // the tables' float values as four byte planes each, for shuffles
 };
 
-struct Forest {
-  bool doubles;
-  int32_t outputs;
-  int64_t block_rows;  // worked on at a time: as many as keep the planes in the L2 cache
-  int64_t width, set_words;
+// The columns of a block and what is asked of them.
+struct Questions {
+  int64_t block_rows = kBlockRows;  // worked on at a time
+  int64_t set_words;
   std::vector<int32_t> n_codes;
   std::vector<Plane> planes;
   std::vector<PlaneGroup> groups;
+  std::vector<uint64_t> sets;
+
+  bool wide(int64_t column) const { return n_codes[column] > 256; }
+};
+
+struct Forest : Questions {
+  bool doubles;
+  int32_t outputs;
+  int64_t width;
   std::vector<Tree> trees;
   std::vector<int32_t> plane_ids;
   std::vector<Mux> muxes;
@@ -115,11 +123,8 @@ struct Forest {
   std::vector<int32_t> deep_origin;  // the node, counted from its tree's root, that a deep node stands for
   std::vector<Cell> cells;           // the first is always 0
   std::vector<ops::Node> nodes;
-  std::vector<uint64_t> sets;
   LeafValues<float> floats;
   LeafValues<double> exact;
-
-  bool wide(int64_t column) const { return n_codes[column] > 256; }
 
   template <typename Sum>
   const LeafValues<Sum>& values() const {
@@ -130,7 +135,11 @@ struct Forest {
   }
 };
 
-// Checks every index and lays the forest out. Throws std::invalid_argument, naming tree and node.
+// Checks every index. Throws std::invalid_argument, naming tree and node.
+void check(const ForestSpec& spec);
+// The questions whose predicates are `used`, and the plane of each of these.
+std::vector<int32_t> number_planes(const ForestSpec& spec, const std::vector<uint8_t>& used, Questions& questions);
+// Checks every index and lays the forest out.
 Forest prepare(const ForestSpec& spec);
 
 }  // namespace mlcore::cpu

@@ -38,13 +38,12 @@ void for_blocks(const Forest& forest, int64_t n, int threads, Work work) {
 // Scratch and counts of one worker.
 struct Worker {
   Worker(const Forest& forest, const std::vector<RawColumn>& raw)
-      : scratch(forest), columns(forest.n_codes.size()), counts(raw.size()) {
-    for (size_t c = 0; c < columns.size(); ++c) {
-      const auto column = static_cast<int64_t>(c);
-      columns[c] = {{scratch.codes(column), forest.wide(column)}, scratch.missing(column), false};
-      if (c < raw.size() && raw[c].counts != nullptr)
+      : scratch(forest, forest.deep_nodes.empty() ? 0 : static_cast<int64_t>(forest.cells.size()), forest.outputs),
+        columns(block_columns(forest, scratch)),
+        counts(raw.size()) {
+    for (size_t c = 0; c < raw.size(); ++c)
+      if (raw[c].counts != nullptr)
         counts[c].assign(static_cast<size_t>(raw[c].edges ? raw[c].edges->n + 2 : raw[c].table_size + 1), 0);
-    }
   }
 
   Scratch scratch;
@@ -67,36 +66,6 @@ void finish_block(const Forest& forest, Worker& worker, int64_t first, int64_t r
   else
     kernels().margins(forest, worker.columns.data(), scratch.planes(), scratch.cells(), scratch.sums<float>(), rows,
                       static_cast<float*>(out) + at);
-}
-
-// Takes a block's codes and missing words out of whole columns; rows past the end get code 0.
-void load_codes(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t first, int64_t rows,
-                Worker& worker) {
-  const int64_t words = padded(rows) / 64;
-  for (size_t c = 0; c < columns.size(); ++c) {
-    const auto column = static_cast<int64_t>(c);
-    const size_t width = forest.wide(column) ? 2 : 1, used = static_cast<size_t>(rows) * width;
-    uint8_t* codes = worker.scratch.codes(column);
-    std::memcpy(codes, static_cast<const char*>(columns[c].codes) + static_cast<size_t>(first) * width, used);
-    std::memset(codes + used, 0, static_cast<size_t>(padded(rows)) * width - used);
-    for (int64_t i = 0; i < rows; ++i) {
-      const int32_t code = width == 2 ? reinterpret_cast<const uint16_t*>(codes)[i] : codes[i];
-      if (code >= forest.n_codes[c])
-        throw std::out_of_range("column " + std::to_string(c) + ", row " + std::to_string(first + i) + ": code " +
-                                std::to_string(code) + " is not below " + std::to_string(forest.n_codes[c]));
-    }
-    uint64_t* missing = worker.scratch.missing(column);
-    std::memset(missing, 0, static_cast<size_t>(words) * sizeof(uint64_t));
-    if (columns[c].missing != nullptr)
-      std::memcpy(missing, columns[c].missing + first / 64, static_cast<size_t>(words_for(rows)) * sizeof(uint64_t));
-    if (rows % 64 != 0) missing[rows / 64] &= (uint64_t{1} << (rows % 64)) - 1;
-    worker.columns[c].any_missing = std::any_of(missing, missing + words, [](uint64_t w) { return w != 0; });
-    for (int64_t w = 0; w < words; ++w)  // a missing row compares as code 0
-      for (uint64_t left = missing[w]; left != 0; left &= left - 1) {
-        const int64_t row = 64 * w + __builtin_ctzll(left);
-        std::memset(codes + static_cast<size_t>(row) * width, 0, width);
-      }
-  }
 }
 
 void code_block(const RawColumn& raw, bool wide, int64_t column, int64_t first, int64_t rows, Worker& worker) {
@@ -132,11 +101,48 @@ void code_block(const RawColumn& raw, bool wide, int64_t column, int64_t first, 
 
 }  // namespace
 
+std::vector<BlockColumn> block_columns(const Questions& asked, Scratch& scratch) {
+  std::vector<BlockColumn> columns;
+  for (int64_t c = 0; c < static_cast<int64_t>(asked.n_codes.size()); ++c)
+    columns.push_back({{scratch.codes(c), asked.wide(c)}, scratch.missing(c), false});
+  return columns;
+}
+
+void load_codes(const Questions& asked, const std::vector<CodedColumn>& columns, int64_t first, int64_t rows,
+                Scratch& scratch, std::vector<BlockColumn>& block) {
+  const int64_t words = padded(rows) / 64;
+  for (size_t c = 0; c < columns.size(); ++c) {
+    const auto column = static_cast<int64_t>(c);
+    const size_t width = asked.wide(column) ? 2 : 1, used = static_cast<size_t>(rows) * width;
+    uint8_t* codes = scratch.codes(column);
+    std::memcpy(codes, static_cast<const char*>(columns[c].codes) + static_cast<size_t>(first) * width, used);
+    std::memset(codes + used, 0, static_cast<size_t>(padded(rows)) * width - used);
+    for (int64_t i = 0; i < rows; ++i) {
+      const int32_t code = width == 2 ? reinterpret_cast<const uint16_t*>(codes)[i] : codes[i];
+      if (code >= asked.n_codes[c])
+        throw std::out_of_range("column " + std::to_string(c) + ", row " + std::to_string(first + i) + ": code " +
+                                std::to_string(code) + " is not below " + std::to_string(asked.n_codes[c]));
+    }
+    uint64_t* missing = scratch.missing(column);
+    std::memset(missing, 0, static_cast<size_t>(words) * sizeof(uint64_t));
+    if (columns[c].missing != nullptr)
+      std::memcpy(missing, columns[c].missing + first / 64, static_cast<size_t>(words_for(rows)) * sizeof(uint64_t));
+    if (rows % 64 != 0) missing[rows / 64] &= (uint64_t{1} << (rows % 64)) - 1;
+    block[c].any_missing = std::any_of(missing, missing + words, [](uint64_t w) { return w != 0; });
+    for (int64_t w = 0; w < words; ++w)  // a missing row compares as code 0
+      for (uint64_t left = missing[w]; left != 0; left &= left - 1) {
+        const int64_t row = 64 * w + __builtin_ctzll(left);
+        std::memset(codes + static_cast<size_t>(row) * width, 0, width);
+      }
+  }
+}
+
 void forest(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t n, Margins out, int threads) {
   const auto workers = make_workers(forest, {}, workers_for(n, threads));
   for_blocks(forest, n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
-    load_codes(forest, columns, first, rows, *workers[static_cast<size_t>(w)]);
-    finish_block(forest, *workers[static_cast<size_t>(w)], first, rows, out);
+    Worker& worker = *workers[static_cast<size_t>(w)];
+    load_codes(forest, columns, first, rows, worker.scratch, worker.columns);
+    finish_block(forest, worker, first, rows, out);
   });
 }
 
@@ -144,8 +150,8 @@ void leaves(const Forest& forest, const std::vector<CodedColumn>& columns, int64
   const auto workers = make_workers(forest, {}, workers_for(n, threads));
   const auto trees = static_cast<int64_t>(forest.trees.size());
   for_blocks(forest, n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
-    load_codes(forest, columns, first, rows, *workers[static_cast<size_t>(w)]);
-    const std::vector<BlockColumn>& block = workers[static_cast<size_t>(w)]->columns;
+    std::vector<BlockColumn>& block = workers[static_cast<size_t>(w)]->columns;
+    load_codes(forest, columns, first, rows, workers[static_cast<size_t>(w)]->scratch, block);
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t t = 0; t < trees; ++t)
         out[(first + row) * trees + t] = ops::leaf_one(

@@ -23,6 +23,13 @@ struct CodedColumn {
   const uint64_t* missing;  // may be null
 };
 
+// A block's columns, whose codes and missing words lie in `scratch`.
+std::vector<BlockColumn> block_columns(const Questions& asked, Scratch& scratch);
+// Takes a block's codes and missing words out of whole columns; rows past the end get code 0. Throws std::out_of_range
+// for a code at or above its column's n_codes.
+void load_codes(const Questions& asked, const std::vector<CodedColumn>& columns, int64_t first, int64_t rows,
+                Scratch& scratch, std::vector<BlockColumn>& block);
+
 // Codes of one column; returns the number of missing rows. Missing rows get code 0.
 int64_t bin(const ColumnView& view, const EdgeTable& edges, void* codes, uint64_t* missing);
 // Throws std::out_of_range when a valid index lies outside the table.

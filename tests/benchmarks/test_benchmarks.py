@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import mlcore
+from mlcore import ops
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 ROWS = 3000
@@ -37,15 +38,21 @@ def results(folder: Path, name: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_each_side_is_measured_and_written(tmp_path: Path) -> None:
-    command = [sys.executable, str(FOLDER / "run.py"), "score", "startup", "ops"]
+    command = [sys.executable, str(FOLDER / "run.py"), "score", "explain", "startup", "ops"]
     options = ["--rows", str(ROWS), "--repeats", "1", "--results", str(tmp_path)]
     subprocess.run([*command, *options], check=True, capture_output=True, env=dict(os.environ))
     score = {row["side"].split(" (")[0]: row for row in results(tmp_path, "score")["rows"]}
     assert {"mlcore cpu portable", "mlcore numba llvm"} <= set(score)
     assert all(row["median_s"] > 0 and row["× XGBoost"] > 0 for row in score.values())
+    explain = results(tmp_path, "explain")["rows"]
+    assert {(row["side"].split(" (")[0], row["depth"]) for row in explain} >= {
+        ("mlcore numba llvm", 6),
+        ("pred_contribs", 8),
+    }
+    assert all(row["median_s"] > 0 and row["× XGBoost"] > 0 for row in explain)
     assert "import mlcore" in {row["command"] for row in results(tmp_path, "startup")["rows"]}
     measured = {(row["op"], row["backend"]) for row in results(tmp_path, "ops")["rows"]}
-    assert measured == {(op, backend) for op in mlcore.ops.NAMES for backend in ("cpu", "numba")}
+    assert measured == {(op, backend) for op in ops.NAMES for backend in ("cpu", "numba")}
 
 
 @pytest.mark.slow
@@ -84,6 +91,15 @@ def test_margins_a_last_bit_apart_stop_the_scoring_benchmark(
     monkeypatch.setattr(score.mlcore, "compile", lambda *words, **options: Off(compiled(*words, **options)))
     with pytest.raises(SystemExit, match="margins differ"):
         score.side("cpu", 1)
+
+
+def test_values_that_differ_stop_the_explaining_benchmark(bench: Any) -> None:
+    pytest.importorskip("xgboost")
+    explain, values = bench("explain"), np.array([[3.0, -1.0]])
+    explain.check(values + 2e-5, values)
+    for other in (values + 4e-5, values[:, :1]):
+        with pytest.raises(SystemExit, match="values differ"):
+            explain.check(other, values)
 
 
 @pytest.mark.parametrize(("shift", "counted", "message"), [(1e-3, 2, "scores differ"), (0.0, 3, "counts of carrier")])

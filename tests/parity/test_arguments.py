@@ -12,7 +12,7 @@ import pytest
 from mlcore import ops
 from mlcore.backend import Backend
 from mlcore.errors import KernelArgumentError
-from mlcore.ops import ForestArrays
+from mlcore.ops import ExplainerArrays, ForestArrays
 
 ROWS = 100
 F4, F8, I4 = np.float32, np.float64, np.int32
@@ -230,6 +230,43 @@ def test_a_forest_that_points_outside_is_refused(change: dict[str, Any], text: s
     assert str(refused.value) == f"Forest: {text}"
 
 
+EXPLAINED = ExplainerArrays(
+    FOREST, np.array([0, 1, 1, -1, -1, -1, -1, -1], I4), np.array([8, 6, 2, 3, 3, 1, 1, 0.0]), 2
+)
+
+
+def _explained(name: str, at: int, value: float) -> dict[str, np.ndarray]:
+    changed = getattr(EXPLAINED, name).copy()
+    changed[at] = value
+    return {name: changed}
+
+
+VECTORS = replace(FOREST, node_value=np.zeros((8, 2), F4), n_outputs=2)
+EXPLAINERS: list[tuple[dict[str, Any], str]] = [
+    (_explained("node_feature", 1, 2), "tree 0, node 1: feature out of range"),
+    (_explained("node_feature", 2, -1), "tree 0, node 2: feature out of range"),
+    (_explained("node_cover", 0, 0), "tree 0, node 0: cover of a node that splits must be above 0"),
+    (_explained("node_cover", 4, -1), "tree 0, node 4: cover is not a weight"),
+    (_explained("node_cover", 7, np.nan), "tree 1, node 0: cover is not a weight"),
+    (_explained("node_cover", 2, np.inf), "tree 0, node 2: cover is not a weight"),
+    ({"n_features": 1}, "tree 0, node 1: feature out of range"),
+    ({"n_features": -1}, "n_features must not be negative"),
+    ({"node_cover": EXPLAINED.node_cover.astype(F4)}, "node_cover must have dtype float64"),
+    ({"node_cover": np.ones(9)}, "node_cover must have length 8, not 9"),
+    ({"node_feature": np.zeros(16, I4)[::2]}, "node_feature must be contiguous"),
+    ({"forest": VECTORS}, "node_value must have 1 column: vector leaves are not explained"),
+    ({"forest": replace(FOREST, **_with("node_left", 1, 1))}, "Forest: tree 0, node 1: child has two parents"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "text"), EXPLAINERS, ids=[f"{'-'.join(c)}-{text}" for c, text in EXPLAINERS])
+def test_an_explainer_without_weights_or_features_is_refused(change: dict[str, Any], text: str, host: Backend) -> None:
+    ops.prepare(EXPLAINED, backend=host)
+    with pytest.raises(KernelArgumentError) as refused:
+        ops.prepare(replace(EXPLAINED, **change), backend=host)
+    assert str(refused.value) == f"Explainer: {text}"
+
+
 def _coded(**change: Any) -> dict[str, Any]:
     right = {"codes": [_codes(), _codes(dtype=np.uint16)], "missing": [None, _words()], "threads": 1}
     return {**right, **change}
@@ -255,18 +292,19 @@ CODED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "text"), CODED, ids=[text for _, text in CODED])
-@pytest.mark.parametrize("op", ["forest", "leaves"])
+@pytest.mark.parametrize("op", ["forest", "leaves", "explain"])
 def test_coded_columns_that_do_not_fit_the_forest_are_refused(
     op: str, arguments: dict[str, Any], text: str, host: Backend
 ) -> None:
-    out = np.zeros((ROWS, 1), F4) if op == "forest" else np.zeros((ROWS, 2), I4)
-    handle = ops.prepare(FOREST, backend=host)
+    out = {"forest": np.zeros((ROWS, 1), F4), "leaves": np.zeros((ROWS, 2), I4), "explain": np.zeros((ROWS, 1, 3))}[op]
+    handle = ops.prepare(EXPLAINED if op == "explain" else FOREST, backend=host)
     with pytest.raises(KernelArgumentError) as refused:
         getattr(ops, op)(handle, **arguments, out=out, backend=host)
     assert str(refused.value) == f"{op}: {text}"
 
 
 MARGINS = "must be a writeable C-contiguous float32 array of shape (rows, 1)"
+SHAP = "must be a writeable C-contiguous float64 array of shape (rows, 1, 3)"
 OUTPUTS: list[tuple[str, Any, str]] = [
     ("forest", np.zeros((ROWS, 1)), f"out {MARGINS}"),
     ("forest", np.zeros(ROWS, F4), f"out {MARGINS}"),
@@ -276,13 +314,18 @@ OUTPUTS: list[tuple[str, Any, str]] = [
     ("leaves", np.zeros((ROWS, 3), I4), "out must be a writeable C-contiguous int32 array of shape (rows, 2)"),
     ("leaves", np.zeros((2, ROWS), I4).T, "out must be a writeable C-contiguous int32 array of shape (rows, 2)"),
     ("leaves", _read_only(np.zeros((ROWS, 2), I4)), "out must be a writeable C-contiguous int32 array of shape (rows, 2)"),
+    ("explain", np.zeros((ROWS, 1, 3), F4), f"out {SHAP}"),
+    ("explain", np.zeros((ROWS, 3)), f"out {SHAP}"),
+    ("explain", np.zeros((ROWS, 1, 2)), f"out {SHAP}"),
+    ("explain", np.zeros((ROWS, 1, 4))[:, :, :3], f"out {SHAP}"),
+    ("explain", _read_only(np.zeros((ROWS, 1, 3))), f"out {SHAP}"),
     ("leaves", np.zeros((ROWS, 2), F4), "out must be a writeable C-contiguous int32 array of shape (rows, 2)"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("op", "out", "text"), OUTPUTS)
 def test_an_output_that_cannot_take_the_results_is_refused(op: str, out: Any, text: str, host: Backend) -> None:
-    handle = ops.prepare(FOREST, backend=host)
+    handle = ops.prepare(EXPLAINED if op == "explain" else FOREST, backend=host)
     with pytest.raises(KernelArgumentError) as refused:
         getattr(ops, op)(handle, **_coded(), out=out, backend=host)
     assert str(refused.value) == f"{op}: {text}"
@@ -376,7 +419,7 @@ def test_codes_written_over_the_edges_harm_nothing(edges: int, host: Backend) ->
 
 
 @pytest.mark.parametrize("handle", [None, 7, object()])
-@pytest.mark.parametrize("call", [ops.forest, ops.leaves])
+@pytest.mark.parametrize("call", [ops.forest, ops.leaves, ops.explain])
 def test_what_is_no_handle_is_refused(call: Callable[..., None], handle: Any, host: Backend) -> None:
     with pytest.raises(KernelArgumentError):
         call(handle, **_coded(), out=np.zeros((ROWS, 1), F4), backend=host)
@@ -387,3 +430,10 @@ def test_a_handle_of_another_backend_is_refused(backends_here: dict[str, Backend
         handle = ops.prepare(FOREST, backend=backends_here[mine])
         with pytest.raises(KernelArgumentError):
             ops.forest(handle, **_coded(), out=np.zeros((ROWS, 1), F4), backend=backends_here[other])
+
+
+def test_a_forest_does_not_explain_and_an_explainer_does_not_score(host: Backend) -> None:
+    with pytest.raises(KernelArgumentError, match="^explain"):
+        ops.explain(ops.prepare(FOREST, backend=host), **_coded(), out=np.zeros((ROWS, 1, 3)), backend=host)
+    with pytest.raises(KernelArgumentError, match="^forest"):
+        ops.forest(ops.prepare(EXPLAINED, backend=host), **_coded(), out=np.zeros((ROWS, 1), F4), backend=host)

@@ -7,10 +7,11 @@ import pytest
 
 from mlcore import ops
 from mlcore.backend import Backend
-from mlcore.testing import ORACLES, SAMPLES, expected, run, same
+from mlcore.testing import ORACLES, SAMPLES, agree, expected, run, same
+from mlcore.testing.harness import INEXACT
 
 CASES = [(op, sample) for op in ops.NAMES for sample in SAMPLES.get(op, {})]
-EXACT = [case for case in CASES if case[0] != "sigmoid"]
+EXACT = [case for case in CASES if case[0] not in INEXACT]
 
 
 def _skip_unless_it_has(backend: Backend, op: str) -> None:
@@ -51,6 +52,17 @@ def test_sigmoid_has_the_same_bits_on_every_backend(sample: str, backends_here: 
     results = {name: run("sigmoid", sample, found) for name, found in backends_here.items()}
     first = next(iter(results.values()))
     assert [name for name, found in results.items() if not same(found, first)] == []
+
+
+@pytest.mark.parametrize("sample", SAMPLES["explain"])
+def test_shap_values_are_those_of_shapleys_formula(sample: str, backend: Backend) -> None:
+    _skip_unless_it_has(backend, "explain")
+    assert agree("explain", run("explain", sample, backend), expected("explain", sample))
+
+
+@pytest.mark.parametrize("sample", SAMPLES["explain"])
+def test_shap_values_have_the_same_bits_on_every_backend(sample: str, backends_here: dict[str, Backend]) -> None:
+    assert same(*(run("explain", sample, found) for found in backends_here.values()))
 
 
 @pytest.mark.parametrize("change", [0, 1])

@@ -24,6 +24,23 @@ def test_results_do_not_depend_on_threads(op: str, sample: str, threads: int, ho
     assert same(run(op, sample, host, threads=threads), expected(op, sample))
 
 
+@pytest.mark.parametrize("threads", [2, 3, 16])
+@pytest.mark.parametrize("sample", ["several spans", "513 rows", "three outputs"])
+def test_shap_values_do_not_depend_on_threads(sample: str, threads: int, host: Backend) -> None:
+    assert same(run("explain", sample, host, threads=threads), run("explain", sample, host))
+
+
+@pytest.mark.parametrize("sample", ["511 rows", "many features"])
+def test_shap_values_do_not_depend_on_the_other_rows(sample: str, host: Backend) -> None:
+    explained, codes, missing, first = SAMPLES["explain"][sample]()
+    handle, out = ops.prepare(explained, backend=host), first.start()
+    for at in range(0, len(out), 64):
+        rows = slice(at, at + 64)
+        words = [None if column is None else column[at // 64 : at // 64 + 1] for column in missing]
+        ops.explain(handle, [column[rows] for column in codes], words, out[rows], backend=host)
+    assert same((None, out), run("explain", sample, host))
+
+
 def _forest(host: Backend) -> tuple[Any, list[Any], list[Any], Out]:
     arrays, codes, missing, out = SAMPLES["forest"]["several spans"]()
     return ops.prepare(arrays, backend=host), codes, missing, out

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-_LIBRARIES: Final = ("numpy", "pyarrow", "xgboost", "xgboost-cpu", "scikit-learn", "numba", "mlflow-skinny")
+_LIBRARIES: Final = ("numpy", "pyarrow", "xgboost", "xgboost-cpu", "lightgbm", "scikit-learn", "numba", "mlflow-skinny")
 _GIT_SECONDS: Final = 10
 
 

@@ -79,7 +79,7 @@ def _run(commands: Any) -> None:
 
 def _score(commands: Any) -> None:
     score = _command(commands, "score", "score the project's rows, or any files with any model", "steps:score")
-    score.add_argument("model", nargs="?", help="a Bundle's folder, name@champion, name:7, or an XGBoost model file")
+    score.add_argument("model", nargs="?", help="a Bundle's folder, name@champion, name:7, or a model file")
     score.add_argument("inputs", nargs="*", help="Parquet files, folders or patterns")
     score.add_argument("--out", metavar="DIR", help="where scored files go")
     score.add_argument("--keep", default="", metavar="A,B", help="columns to copy beside the score")

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
-from mlcore.models import sklearn, xgboost
+from mlcore.models import lightgbm, lightgbm_text, sklearn, xgboost
 from mlcore.models.ensemble import Link, TreeEnsemble
 from mlcore.models.linear import LinearModel
 from mlcore.models.neural import NeuralNetwork
@@ -19,10 +19,11 @@ Model = TreeEnsemble | LinearModel | NeuralNetwork
 
 
 def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
-    """Return `source` in neutral form: one already, an `xgboost.Booster`, bytes, the path of a model
-    file, or a fitted scikit-learn estimator.
+    """Return `source` in neutral form: one already, a Booster of XGBoost or LightGBM, bytes or the path of a model file
+    of one, LightGBM's text, or a fitted scikit-learn estimator.
 
-    `iterations` takes the boosting rounds [first, end) alone, as XGBoost's `iteration_range` does.
+    `iterations` takes the boosting rounds [first, end) alone, as XGBoost's `iteration_range` does; without it, a LightGBM
+    Booster that stopped early gives those up to its best, as in its own `predict`.
 
     Raises:
         ModelFormatError: a file that cannot be read, is cut short, or is of another kind.
@@ -33,22 +34,41 @@ def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
         if iterations not in (None, (0, 0)):
             raise UsageError("a model in neutral form no longer knows its iterations; choose them when it is read")
         return source
+    if is_text(source):
+        return lightgbm.parse(source.encode(), iterations=iterations)
     if isinstance(source, bytes | bytearray):
-        return xgboost.parse(bytes(source), iterations=iterations)
+        return _parse(bytes(source), iterations, {})
     if isinstance(source, str | Path):
         try:
             data = Path(source).read_bytes()
         except OSError as error:
             raise ModelFormatError(f"model file {source}: {error.strerror}") from error
-        return xgboost.parse(data, where=f"model file {source}", iterations=iterations)
-    if type(source).__module__.split(".")[0] == "xgboost" and hasattr(source, "save_raw"):
+        return _parse(data, iterations, {"where": f"model file {source}"})
+    library = type(source).__module__.split(".")[0]
+    if library == "xgboost" and hasattr(source, "save_raw"):
         return xgboost.from_booster(source, iterations)
+    if library == "lightgbm" and hasattr(source, "model_to_string"):
+        return lightgbm.from_booster(source, iterations)
     if sklearn.is_estimator(source):
         if iterations not in (None, (0, 0)):
-            raise UsageError("iterations are XGBoost's; a scikit-learn estimator is read whole")
+            raise UsageError("iterations are a Booster's; a scikit-learn estimator is read whole")
         return sklearn.read(source).model
     kind = f"{type(source).__module__}.{type(source).__qualname__}"
-    raise UnsupportedModel(f"models of type {kind} are not imported; XGBoost's and scikit-learn's are")
+    raise UnsupportedModel(
+        f"models of type {kind} are not imported; a Booster of xgboost or lightgbm is, XGBoost's JSON and UBJ, LightGBM's "
+        "text, and scikit-learn's estimators"
+    )
+
+
+def is_text(source: Any) -> bool:
+    """Return whether `source` is the text of a LightGBM model itself, not the path of one."""
+    return isinstance(source, str) and lightgbm_text.starts_like_one(source)
+
+
+def _parse(data: bytes, iterations: tuple[int, int] | None, named: dict[str, str]) -> Model:
+    if lightgbm_text.starts_like_one(data):
+        return lightgbm.parse(data, iterations=iterations, **named)
+    return xgboost.parse(data, iterations=iterations, **named)
 
 
 def from_arrow(table: pa.Table) -> Model:

@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from mlcore.errors import ModelFormatError
+from mlcore.models.leaves import LinearLeaves
 
 Link = Literal[
-    "argmax", "exp", "halflogit", "identity", "isolation", "probability", "ramp", "rising", "shares", "sigmoid", "softmax",
-    "sorted", "step",
+    "argmax", "exp", "halflogit", "identity", "isolation", "probability", "ramp", "rising", "shares", "sigmoid",
+    "signed_square", "softmax", "softplus", "sorted", "step",
 ]  # fmt: skip
 Categories = tuple[str, ...] | tuple[float, ...]
 FORMAT: Final = 2
@@ -43,8 +44,13 @@ class TreeEnsemble:
     Nodes of all trees lie one after another; `tree_start` (trees + 1) bounds them and `left`, `right` count from the
     tree's own first node. `leaf_id` is what the library calls a leaf. `cover` is the weight of the training rows that
     passed a node; empty where the source does not say. `stored_categories[f]` holds what feature f was trained on where
-    the model recodes it; the nodes then ask for positions in it. Where `accepts_missing` is not set, a missing feature
-    is an error, as it is to the library.
+    the model recodes it; the nodes then ask for positions in it. Where the library knows no more than the order of such
+    columns, `category_lists` holds a list for each instead: the k-th belongs to a table's k-th column of categories.
+    Where `accepts_missing` is not set, a missing feature is an error, as it is to the library.
+
+    Two libraries average trees, at two places. `divisor` divides the sum of base margin and leaves: what is left is the
+    margin. `averaged` leaves the margin a sum, and divides it only before the link, by the iterations of a random forest
+    whose leaves are not yet their mean. A sigmoid multiplies what it gets by `steepness`.
     """
 
     source: str
@@ -69,6 +75,10 @@ class TreeEnsemble:
     bounds: Array  # in threshold's type
     divisor: float = 1.0
     accepts_missing: bool = True
+    averaged: int = 1
+    steepness: float = 1.0
+    category_lists: tuple[Categories, ...] = ()
+    linear_leaves: LinearLeaves | None = None
 
     def __post_init__(self) -> None:
         check_structure(self)
@@ -118,7 +128,11 @@ class TreeEnsemble:
         low, high = int(self.tree_start[first]), int(self.tree_start[end])
         nodes = {name: getattr(self, name)[low:high] for name in (*_NODE_COLUMNS, "threshold", "value", "cover")}
         return replace(
-            self, **nodes, tree_start=self.tree_start[first : end + 1] - low, tree_output=self.tree_output[first:end]
+            self,
+            **nodes,
+            tree_start=self.tree_start[first : end + 1] - low,
+            tree_output=self.tree_output[first:end],
+            linear_leaves=None if self.linear_leaves is None else self.linear_leaves.nodes(low, high),
         )
 
     def weighted(self, weights: Array) -> TreeEnsemble:
@@ -139,6 +153,9 @@ class TreeEnsemble:
             "feature_names": self.feature_names,
             "named": self.named,
             "stored_categories": self.stored_categories,
+            "averaged": self.averaged,
+            "steepness": float(self.steepness).hex(),
+            "category_lists": self.category_lists,
             "tree_start": self.tree_start.tolist(),
             "tree_output": self.tree_output.tolist(),
             "bound_start": self.bound_start.tolist(),
@@ -152,6 +169,9 @@ class TreeEnsemble:
             columns["cover"] = self.cover
         for k in range(self.value.shape[1]):
             columns[f"value_{k}"] = np.ascontiguousarray(self.value[:, k])
+        if self.linear_leaves is not None:
+            columns |= self.linear_leaves.columns()
+            scalars["leaf_zero"] = float(self.linear_leaves.zero).hex()
         return pa.table(columns).replace_schema_metadata({_METADATA_KEY: json.dumps(scalars).encode()})
 
     @staticmethod
@@ -237,6 +257,12 @@ def _from_format_2(table: pa.Table, scalars: Mapping[str, Any]) -> TreeEnsemble:
         bounds=np.array([float.fromhex(text) for text in scalars["bounds"]], threshold.dtype),
         divisor=float.fromhex(scalars["divisor"]),
         accepts_missing=bool(scalars["accepts_missing"]),
+        averaged=scalars["averaged"],
+        steepness=float.fromhex(scalars["steepness"]),
+        category_lists=tuple(tuple(categories) for categories in scalars["category_lists"]),
+        linear_leaves=(
+            LinearLeaves.from_columns(table, float.fromhex(scalars["leaf_zero"])) if "leaf_zero" in scalars else None
+        ),
     )
 
 
@@ -286,6 +312,10 @@ def check_structure(model: TreeEnsemble) -> None:
     _check_outputs(model)
     _check_children(model, split)
     _check_sets(model, split)
+    if model.linear_leaves is not None:
+        if model.value.shape[1] != 1:
+            raise ModelFormatError("linear leaves add to one output, and these hold a value for each")
+        model.linear_leaves.check(n_nodes, model.n_features)
 
 
 def _check_outputs(model: TreeEnsemble) -> None:
@@ -297,6 +327,8 @@ def _check_outputs(model: TreeEnsemble) -> None:
         raise ModelFormatError("a tree adds to an output that the model does not have")
     if not 0 < model.divisor < math.inf:
         raise ModelFormatError(f"the divisor {model.divisor} is not a positive number")
+    if model.averaged < 1:
+        raise ModelFormatError(f"margins cannot be divided by {model.averaged}")
     for name in ("threshold", "value"):
         if getattr(model, name).dtype not in (np.float32, np.float64):
             raise ModelFormatError(f"array '{name}' is of type {getattr(model, name).dtype}")

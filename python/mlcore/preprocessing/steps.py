@@ -1,7 +1,7 @@
 """Steps: what a fitted transform does to one raw value, so plain that it folds into edges and tables.
 
-`evaluate` and `evaluate_categories` define the casts: without steps a number is narrowed to float32 directly;
-with steps it is widened to float64, every step runs in float64, and only the result is narrowed.
+`evaluate` and `evaluate_categories` define the casts: without steps a number is narrowed directly, to float32 unless
+another type is asked for; with steps it is widened to float64, every step runs in float64, and only the result is narrowed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import numpy as np
 from mlcore.errors import UsageError
 
 Array = np.ndarray[Any, Any]
-F4 = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 
 @dataclass(frozen=True)

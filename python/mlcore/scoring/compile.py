@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from mlcore import backend as backends
+from mlcore import models
 from mlcore.bundle import Bundle
 from mlcore.bundle import load as load_bundle
 from mlcore.data.types import type_named
@@ -54,16 +55,17 @@ def compile(
     """Return a Scorer that gives the same numbers as `model`, faster; a Composite of Scorers for one made of several.
 
     Args:
-        model: an `xgboost.Booster`, `XGBClassifier` or `XGBRegressor`; the path or bytes of an XGBoost JSON or UBJ model; a
-            fitted scikit-learn estimator; a `Pipeline` of transformers, mlcore's or scikit-learn's, and one of these; a
-            Bundle, its folder, or a reference such as "churn@champion".
+        model: a Booster of XGBoost or LightGBM, or one of their scikit-learn wrappers; the path or bytes of an XGBoost JSON
+            or UBJ model, or of a LightGBM text model, or that text; a fitted scikit-learn estimator; a `Pipeline` of
+            transformers, mlcore's or scikit-learn's, and one of these; a Bundle, its folder, or a reference such as
+            "churn@champion".
         backend: "auto", "cpu", "numba" or "cuda"; only "auto" falls back.
         threads: at most this many; by default what the machine, its cgroup and MLCORE_THREADS allow.
         iteration_range: score with the boosting rounds [first, end) alone; by default with all of them, or, of a
-            scikit-learn wrapper that stopped early, with those up to its best.
+            scikit-learn wrapper or a LightGBM Booster that stopped early, with those up to its best.
         engine: how trees are worked off, the same bits all: "auto" by their shape, "planes" bit by bit for all rows, "deep"
             with rows side by side, "walk" row by row. `describe()` says what runs.
-        missing: the number that stands for a missing value, beside NaN; by default the wrapper's own.
+        missing: the number that stands for a missing value, beside NaN; by default the wrapper's own. XGBoost only.
 
     Raises:
         UnsupportedModel, ModelFormatError: the model is not imported, or its file is damaged.
@@ -83,7 +85,7 @@ def compile(
         "threads": threads or backends.default_threads(),
         "engine": engine,
     }
-    if isinstance(model, str | Path) and _names_a_bundle(model):
+    if isinstance(model, str | Path) and not models.is_text(model) and _names_a_bundle(model):
         model = load_bundle(model)
     if isinstance(model, Bundle):
         if iteration_range is not None or missing is not None:
@@ -109,6 +111,7 @@ def _from_bundle(bundle: Bundle, options: dict[str, Any]) -> Scorer:
         features=bundle.transforms.features,
         named=True,
         predicts="value",
+        narrowed=True,
         types={name: type_named(bundle.schema.field(name).type) for name in columns},
         profile=bundle.profile,
         digest=bundle.digest,

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from mlcore.errors import UnsupportedModel
 from mlcore.scoring.line import Array
 from mlcore.scoring.scorer import Scorer
 
@@ -32,6 +33,12 @@ class Composite:
         """Return the probability of each class, shape (n, classes)."""
         raise AttributeError(
             f"predict_proba needs a classifier with probabilities; this is a {self.describe()['kind']}"
+        )
+
+    def explain(self, X: Any) -> Array:
+        """Raise UnsupportedModel: what the parts' answers become is no sum."""
+        raise UnsupportedModel(
+            f"a {self.describe()['kind']} of several models is not explained; compile one of its parts"
         )
 
     def describe(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from mlcore import models
@@ -15,6 +16,7 @@ from mlcore.models import Model, sklearn
 from mlcore.preprocessing.draft import Draft
 from mlcore.preprocessing.features import Feature
 from mlcore.preprocessing.sklearn_lower import Path, lower
+from mlcore.scoring import conventions
 from mlcore.scoring.composite import Calibrated, Calibrator, Composite, Stack, Vote
 from mlcore.scoring.scorer import Scorer
 
@@ -71,12 +73,14 @@ class Importer:
         if not math.isnan(given["missing"]):
             raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
         if any(path.sparse for path in self.columns.paths):
-            if read.source != "sklearn":
+            known = conventions.of(read)
+            if math.isnan(known.absent):
                 raise UnsupportedModel(
                     f"{type(model).__name__} takes what its transformers' sparse matrix leaves out for missing; ask for a "
                     "dense one: sparse_output=False, sparse_threshold=0"
                 )
-            read = replace(read, accepts_missing=False)  # scikit-learn reads no missing values from sparse rows
+            if not known.sparse_missing:
+                read = replace(read, accepts_missing=False)
         return _scorer(
             read, self.columns.features, named=self.columns.named, wide=True, inputs=self.columns.names, **given,
             **self.options,
@@ -100,7 +104,7 @@ class Importer:
             raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
         wide = read.source == "sklearn"
         features = transformer.to_transforms().features
-        return _scorer(read, features, named=True, narrowed=not wide, wide=wide, **given, **self.options)
+        return _scorer(read, features, named=True, wide=wide, **given, **self.options)
 
     def _calibrated(self, model: Any) -> Composite:
         parts = []
@@ -179,11 +183,11 @@ def _read(model: Any, iterations: tuple[int, int] | None, missing: float | None)
     """The model in neutral form, what stands for a missing value, and what the source's `predict` gives."""
     if sklearn.is_estimator(model):
         return _read_estimator(model, iterations, missing)
+    if hasattr(model, "booster_"):
+        return _read_lightgbm(model, iterations, missing)
     if not hasattr(model, "get_booster"):
-        return models.read(model, iterations=iterations), {
-            "predicts": "value",
-            "missing": math.nan if missing is None else missing,
-        }
+        read = models.read(model, iterations=iterations)
+        return read, {"predicts": "value", "missing": _missing(read, missing)}
     if missing is None:
         missing = model.missing if getattr(model, "missing", None) is not None else math.nan
     booster = model.get_booster()
@@ -196,15 +200,34 @@ def _read(model: Any, iterations: tuple[int, int] | None, missing: float | None)
     return models.read(booster, iterations=iterations), {"predicts": predicts, "missing": float(missing)}
 
 
+def _read_lightgbm(
+    model: Any, iterations: tuple[int, int] | None, missing: float | None
+) -> tuple[Model, dict[str, Any]]:
+    """As `_read`, of LightGBM's scikit-learn wrappers; its Booster stops at its best iteration by itself."""
+    if model.get_params().get("pred_early_stop"):
+        raise UnsupportedModel("pred_early_stop=True leaves trees out row by row; set it to False to compile the model")
+    labels = hasattr(model, "classes_") and not callable(model.objective_)
+    given = {"predicts": "label", "classes": np.asarray(model.classes_)} if labels else {"predicts": "value"}
+    read = models.read(model.booster_, iterations=iterations)
+    return read, {**given, "missing": _missing(read, missing)}
+
+
+def _missing(read: Model, missing: float | None) -> float:
+    """The number that stands for a missing value; NaN where there is none."""
+    if missing is not None and read.source == "lightgbm":
+        raise UsageError("missing= is XGBoost's; a LightGBM model says itself whether 0 is missing beside NaN")
+    return math.nan if missing is None else missing
+
+
 def _read_estimator(
     estimator: Any, iterations: tuple[int, int] | None, missing: float | None
 ) -> tuple[Model, dict[str, Any]]:
     if iterations not in (None, (0, 0)):
-        raise UsageError("iteration_range is for XGBoost; a scikit-learn estimator is scored whole")
+        raise UsageError("iteration_range is for Boosters; a scikit-learn estimator is scored whole")
     found = sklearn.read(estimator)
     return found.model, {
         "predicts": "value" if found.classes is None else "label",
-        "missing": math.nan if missing is None else missing,
+        "missing": _missing(found.model, missing),
         "classes": found.classes,
         "cutoff": found.cutoff,
         "flat": found.flat,

@@ -50,7 +50,7 @@ def score_files(
 ) -> ScoreSummary:
     """Score Parquet files into `output`, one file each under the same name, and return what was done.
 
-    Each output row has the columns `keep` and `score_name` (float32, what `predict_value` gives), in input order. Rows
+    Each output row has the columns `keep` and `score_name` (what `predict_value` gives), in input order. Rows
     whose `time` column lies outside [since, until) are left out. With `resume`, files that the manifest of an earlier
     run of the same model and options lists, and whose input has not changed, are skipped.
 

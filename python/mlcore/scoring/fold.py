@@ -37,14 +37,14 @@ class Split:
 class Source:
     """How a feature comes from its raw column: its steps, and the categories the model itself stores, if any.
 
-    `dtypes` are the float types that a value passes through on its way into the model, its own type last. A category
-    that is not among the stored ones is an error, or missing where the model `takes_unknown`.
+    `dtypes` are the float types that a value passes through on its way into the model, its own type last. A category that
+    is not stored is missing, or, where `refuses_unknown`, an error.
     """
 
     steps: tuple[Step, ...]
     stored_categories: Categories | None
     dtypes: tuple[type[np.generic], ...]
-    takes_unknown: bool = False
+    refuses_unknown: bool = False
 
     def values(self, raw: Array) -> Array:
         """Return the feature of numbers in their raw type; NaN is missing."""
@@ -222,7 +222,7 @@ def fold_categories(
         for i in range(len(splits))
     ]
     classes = rank[class_of].astype(np.uint16)
-    refuses = any(source.stored_categories is not None and not source.takes_unknown for source in sources.values())
+    refuses = any(source.stored_categories is not None and source.refuses_unknown for source in sources.values())
     accepted: Any = tuple(own) if refuses else None
     return FoldedColumn(None, categories, classes, accepted, len(order), tuple(predicates))
 

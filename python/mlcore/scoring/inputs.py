@@ -16,6 +16,7 @@ from mlcore.data.types import is_text
 from mlcore.errors import DataError, SchemaMismatch
 from mlcore.models.ensemble import Categories
 from mlcore.preprocessing.features import Affine, Clip, Feature, Fill, Match, Step, Times, evaluate, evaluate_categories
+from mlcore.scoring.conventions import Conventions
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan
 
@@ -34,6 +35,14 @@ class Block:
         return {item.name: kind_of(item) for item in self.columns}
 
 
+def pieces(block: Block, rows: int) -> Iterator[tuple[Block, slice]]:
+    """Yield a block in pieces of at most so many rows, each with its place."""
+    for first in range(0, block.rows, rows):
+        part = slice(first, min(first + rows, block.rows))
+        columns = tuple(replace(item, values=item.values[part], offset=item.offset + first) for item in block.columns)
+        yield Block(columns, part.stop - first, block.positional), part
+
+
 def kind_of(item: Column) -> Kind:
     """Return the kind of code a column needs: its number type, or "dictionary"."""
     if item.dictionary is not None:
@@ -43,9 +52,14 @@ def kind_of(item: Column) -> Kind:
 
 
 def blocks(
-    X: Any, names: Sequence[str], *, named: bool, types: Mapping[str, pa.DataType] | None, missing: float, absent: float,
-    recodes: bool = True,
-) -> Iterator[Block]:  # fmt: skip
+    X: Any,
+    names: Sequence[str],
+    *,
+    named: bool,
+    types: Mapping[str, pa.DataType] | None,
+    missing: float,
+    conventions: Conventions,
+) -> Iterator[Block]:
     """Yield the columns `names` of X in blocks: by name where both sides have names, by position otherwise.
 
     Args:
@@ -54,22 +68,21 @@ def blocks(
         named: whether the model knows these names.
         types: of a Bundle's schema, which columns are cast to: floats round, integers and times must fit.
         missing: the number that stands for a missing value beside NaN; NaN for none.
-        absent: the value of what a sparse matrix does not hold.
-        recodes: whether categories that are numbers stay categories, or are the numbers that they are.
+        conventions: what the model's library does with its inputs.
 
     Raises:
         SchemaMismatch: a column is missing, there are too few or too many, or one has another type.
     """
-    for block in _blocks(X, names, named, types, absent, recodes):
+    for block in _blocks(X, names, named, types, conventions):
         yield block if math.isnan(missing) else _without(block, missing)
 
 
 def _blocks(
-    X: Any, names: Sequence[str], named: bool, types: Mapping[str, pa.DataType] | None, absent: float, recodes: bool
+    X: Any, names: Sequence[str], named: bool, types: Mapping[str, pa.DataType] | None, conventions: Conventions
 ) -> Iterator[Block]:
     if type(X).__module__.startswith("scipy.sparse"):
-        for part in _dense(X, absent):
-            yield from _blocks(part, names, named, types, absent, recodes)
+        for part in _dense(X, conventions.absent):
+            yield from _blocks(part, names, named, types, conventions)
         return
     if isinstance(X, np.ndarray):
         if X.ndim != 2 or X.shape[1] != len(names):
@@ -78,8 +91,12 @@ def _blocks(
             yield Block(tuple(numpy_columns(X, list(names))), len(X), positional=True)
             return
     table = to_table(X, names=list(names) if isinstance(X, np.ndarray) else None)
+    if named and conventions.joins_names:
+        table = _joined_names(table, names)
     table = _in_order(table, names, named)
-    table = _cast(table, types) if recodes else _without_coded_numbers(_cast(table, types))
+    table = _cast(table, types)
+    if not conventions.recodes_numbers:
+        table = _without_coded_numbers(table)
     for batch in table.to_batches():
         if batch.num_rows:
             yield Block(tuple(_column(batch, name) for name in names), batch.num_rows)
@@ -144,6 +161,12 @@ def _without(block: Block, missing: float) -> Block:
         return replace(item, validity=np.packbits(valid, bitorder="little"), offset=0)
 
     return replace(block, columns=tuple(of(item) for item in block.columns))
+
+
+def _joined_names(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The table with its columns named as the library names them when it trains."""
+    known = set(names)
+    return table.rename_columns([name if name in known else name.replace(" ", "_") for name in table.column_names])
 
 
 def _in_order(table: pa.Table, names: Sequence[str], named: bool) -> pa.Table:
@@ -232,7 +255,7 @@ def _as_values(name: str, dictionary: pa.Array, categories: Categories) -> pa.Ar
 
 
 def _refuse_unknown(item: Column, categories: Categories) -> None:
-    """XGBoost refuses a category that its model does not store; so do we."""
+    """Refuse a category that the model does not store, where its library does."""
     assert item.dictionary is not None
     used = np.unique(item.values[valid_rows(item)])
     unknown = _places(item.name, item.dictionary, categories) == len(categories)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 import numpy as np
 
 from mlcore import ops
@@ -10,29 +13,16 @@ from mlcore.models import Link
 from mlcore.scoring.line import Array
 
 
-def apply(link: Link, margins: Array, backend: Backend) -> Array:
-    """Return margins (rows, outputs) through the link, in their type: (rows, outputs), or (rows, 1) of argmax."""
-    if link in ("identity", "probability"):
-        return margins
-    if link == "exp":
-        return np.asarray(np.exp(margins))
-    if link == "step":
-        return (margins > 0).astype(margins.dtype)
-    if link == "argmax":
-        return np.asarray(np.argmax(margins, axis=1)[:, None], margins.dtype)
-    if link == "sorted":
-        return np.sort(margins, axis=1)
-    if link == "rising":
-        return rising(margins)
-    if link == "isolation":
-        return np.asarray(-(2 ** (-margins)))
-    if link == "ramp":
-        return _shares((np.clip(margins, -1, 1) + 1) / 2)
-    if link == "shares":
-        return _shares(sigmoid(margins, backend))
-    if link == "halflogit":
-        return sigmoid(2 * margins, backend)
-    return softmax(margins) if link == "softmax" else sigmoid(margins, backend)
+def apply(link: Link, margins: Array, backend: Backend, *, steepness: float = 1.0) -> Array:
+    """Return margins (rows, outputs) through the link, in their type: (rows, outputs), or (rows, 1) of argmax.
+
+    `steepness` is what a sigmoid multiplies its margins by. Margins may be infinite: exp of a large one is, and the
+    softmax of one is NaN, as in the libraries.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if link == "sigmoid":
+            return sigmoid(margins if steepness == 1 else margins * margins.dtype.type(steepness), backend)
+        return _LINKS[link](margins)
 
 
 def rising(margins: Array) -> Array:
@@ -63,8 +53,29 @@ def softmax(margins: Array) -> Array:
 def sigmoid(margins: Array, backend: Backend) -> Array:
     """Return 1 / (1 + exp(-margin)); of float32 by XGBoost's own formula."""
     if margins.dtype == np.float64:
-        with np.errstate(over="ignore"):
-            return np.asarray(1 / (1 + np.exp(-margins)))
+        return _logistic(margins)
     out = np.empty_like(margins)
     ops.sigmoid(margins.reshape(-1), out.reshape(-1), backend=backend)
     return out
+
+
+def _logistic(x: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+_LINKS: Final[dict[Link, Callable[[Array], Array]]] = {
+    "identity": lambda margins: margins,
+    "exp": np.exp,
+    "step": lambda margins: (margins > 0).astype(margins.dtype),
+    "argmax": lambda margins: np.asarray(np.argmax(margins, axis=1)[:, None], margins.dtype),
+    "sorted": lambda margins: np.sort(margins, axis=1),
+    "rising": rising,
+    "softplus": lambda margins: np.log1p(np.exp(margins)),
+    "signed_square": lambda margins: np.sign(margins) * margins * margins,
+    "softmax": softmax,
+    "probability": lambda margins: margins,
+    "halflogit": lambda margins: _logistic(2 * margins),
+    "ramp": lambda margins: _shares((np.clip(margins, -1, 1) + 1) / 2),
+    "shares": lambda margins: _shares(_logistic(margins)),
+    "isolation": lambda margins: np.asarray(-(2 ** (-margins))),
+}

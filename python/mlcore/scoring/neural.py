@@ -8,10 +8,9 @@ from typing import Final
 import numpy as np
 
 from mlcore.models import NeuralNetwork
-from mlcore.preprocessing.features import Feature
 from mlcore.scoring.inputs import Block
 from mlcore.scoring.line import Array
-from mlcore.scoring.linear import pieces
+from mlcore.scoring.linear import Features, Sources, feature_values
 
 
 def _logistic(x: Array) -> Array:
@@ -27,12 +26,10 @@ _ACTIVATIONS: Final[Mapping[str, Callable[[Array], Array]]] = {
 }
 
 
-def add_margins(
-    model: NeuralNetwork, features: tuple[Feature, ...], block: Block, out: Array, *, wide: bool = False
-) -> None:
+def add_margins(model: NeuralNetwork, features: Features, sources: Sources, block: Block, out: Array) -> None:
     """Add the last layer's values to the margins (rows, outputs) of a block."""
     activate = _ACTIVATIONS[model.activation]
-    for rows, values in pieces(model, features, block, wide=wide):
+    for rows, values in feature_values(model, features, sources, block):
         x = np.stack(list(values), axis=1)
         for i, (weights, biases) in enumerate(zip(model.weights, model.biases, strict=True)):
             x = _weighted(activate(x) if i else x, weights) + biases

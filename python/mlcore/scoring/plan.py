@@ -13,6 +13,7 @@ from mlcore.models import TreeEnsemble
 from mlcore.models.ensemble import Categories
 from mlcore.ops.forest import ForestArrays
 from mlcore.preprocessing.features import Feature, Indicator, Lookup
+from mlcore.scoring import conventions
 from mlcore.scoring.fold import FoldedColumn, Predicate, Source, Split, fold_categories, fold_numeric
 from mlcore.scoring.line import Array
 
@@ -39,6 +40,7 @@ class Plan:
 
     columns: tuple[PlannedColumn, ...]
     forest: ForestArrays
+    sources: tuple[Source, ...]  # how each of the model's features comes from its column
 
     @property
     def n_predicates(self) -> int:
@@ -64,8 +66,8 @@ def build(
         features: how each of the model's features comes from a raw column.
         kinds: of the raw columns, by name.
         extra_edges, extra_categories: what a profile tells apart, by raw column.
-        narrowed: features pass through float32 on their way into the model, as those of a transformer do.
-        wide: they are float64 until then, as those of scikit-learn's transformers are.
+        narrowed: what steps make of a value passes through float32 on its way into the model, as in a Bundle's transforms.
+        wide: every value passes through float64 on its way into the model, as in scikit-learn's transformers.
         positional: numbers stand for the positions of stored categories, as they do in a NumPy array.
 
     Raises:
@@ -81,13 +83,14 @@ def build(
     swapped = np.zeros(model.n_nodes, bool)
     by_split: dict[int, tuple[int, bool]] = {}
     of_column: dict[str, list[int]] = {feature.column: [] for feature in features}
+    sources = _sources(model, features, kinds, narrowed=narrowed, wide=wide, positional=positional)
+    by_position = positional and conventions.of(model).takes_positions
     for i, split in enumerate(splits):
         of_column[features[split.feature].column].append(i)
     for index, (name, mine) in enumerate(of_column.items()):
-        sources = _sources(model, features, name, narrowed, wide)
         edges, categories = extra_edges.get(name), extra_categories.get(name)
-        by_position = positional and model.source != "sklearn"
-        folded = _fold([splits[i] for i in mine], sources, name, kinds[name], edges, categories or (), by_position)
+        own = {i: sources[i] for i, feature in enumerate(features) if feature.column == name}
+        folded = _fold([splits[i] for i in mine], own, name, kinds[name], edges, categories or (), by_position)
         watched = None
         if folded.edges is None and categories is not None:
             watched = _places_in(categories, folded.categories)
@@ -112,7 +115,7 @@ def build(
         n_codes=np.array([column.folded.n_codes for column in columns], np.int32),
         n_outputs=model.n_outputs,
     )
-    return Plan(tuple(columns), forest)
+    return Plan(tuple(columns), forest, sources)
 
 
 def parts(model: TreeEnsemble, features: Sequence[Feature], most: int) -> list[TreeEnsemble]:
@@ -140,13 +143,11 @@ def _most_thresholds(model: TreeEnsemble, features: Sequence[Feature]) -> int:
     return int(np.bincount(column[feature[new]], minlength=1).max())
 
 
-def float_types(
-    own: type[np.generic], feature: Feature, *, wide: bool, narrowed: bool = False
-) -> tuple[type[np.generic], ...]:
+def float_types(own: type[np.generic], feature: Feature, *, narrowed: bool, wide: bool) -> tuple[type[np.generic], ...]:
     """Return the float types that a feature passes through on its way into a model that computes in `own`."""
     if wide:
         return np.float64, own
-    return (np.float32, own) if narrowed or feature.steps else (own,)
+    return (np.float32, own) if narrowed and feature.steps else (own,)
 
 
 def _unique_splits(model: TreeEnsemble) -> tuple[list[Split], Array]:
@@ -186,16 +187,42 @@ def _places_in(watched: Sequence[str], categories: Categories) -> Array:
 
 
 def _sources(
-    model: TreeEnsemble, features: Sequence[Feature], column: str, narrowed: bool, wide: bool
-) -> dict[int, Source]:
-    own = model.threshold.dtype.type
-    lenient = model.source == "sklearn"  # its encoders make an unknown category missing
+    model: TreeEnsemble,
+    features: Sequence[Feature],
+    kinds: Mapping[str, Kind],
+    *,
+    narrowed: bool,
+    wide: bool,
+    positional: bool,
+) -> tuple[Source, ...]:
+    own, known = model.threshold.dtype.type, conventions.of(model)
+    stored = model.stored_categories
+    if model.category_lists and not positional:
+        stored = _listed_categories(model, features, kinds)
 
-    def source(i: int, feature: Feature) -> Source:
-        dtypes = float_types(own, feature, wide=wide, narrowed=narrowed)
-        return Source(feature.steps, model.stored_categories[i], dtypes, lenient)
+    def dtypes(feature: Feature) -> tuple[type[np.generic], ...]:
+        if not wide and positional and known.narrows_integers and kinds[feature.column] in ("i4", "i8"):
+            return np.float32, own
+        return float_types(own, feature, narrowed=narrowed, wide=wide)
 
-    return {i: source(i, feature) for i, feature in enumerate(features) if feature.column == column}
+    return tuple(
+        Source(feature.steps, stored[i], dtypes(feature), known.refuses_unknown_categories)
+        for i, feature in enumerate(features)
+    )
+
+
+def _listed_categories(
+    model: TreeEnsemble, features: Sequence[Feature], kinds: Mapping[str, Kind]
+) -> tuple[Categories | None, ...]:
+    """What each feature was trained on, where all that is known is the order of the columns that have categories."""
+    found = [f.column for f in features if kinds[f.column] == "dictionary" and not f.steps]
+    if len(found) != len(model.category_lists):
+        raise SchemaMismatch(
+            f"the model was trained on {len(model.category_lists)} columns of categories, found {len(found)}"
+            + (f": {', '.join(found[:40])}" if found else "")
+        )
+    lists = dict(zip(found, model.category_lists, strict=True))
+    return tuple(None if feature.steps else lists.get(feature.column) for feature in features)
 
 
 def _fold(

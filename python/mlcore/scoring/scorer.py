@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property, partial
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -14,16 +14,19 @@ import pyarrow as pa
 
 from mlcore import ops
 from mlcore.backend import Backend
-from mlcore.errors import DataError, UsageError
+from mlcore.errors import DataError, UnsupportedModel, UsageError
 from mlcore.models import LinearModel, Model, NeuralNetwork, TreeEnsemble
 from mlcore.preprocessing.features import Feature
 from mlcore.profile import CategoricalColumn, NumericColumn, Profile
-from mlcore.scoring import linear, links, neural
-from mlcore.scoring.fold import MAX_CODES, describe_steps
+from mlcore.scoring import conventions, linear, links, neural
+from mlcore.scoring.conventions import Conventions
+from mlcore.scoring.explain import explainer_arrays, refuse_unexplained
+from mlcore.scoring.fold import MAX_CODES, Source, describe_steps
 from mlcore.scoring.inputs import (
     Block,
     blocks,
     kernel_columns,
+    pieces,
     places_of,
     refuse_float32,
     refuse_missing,
@@ -31,11 +34,21 @@ from mlcore.scoring.inputs import (
     used_columns,
 )
 from mlcore.scoring.line import Array
-from mlcore.scoring.plan import Kind, Plan, build, parts
+from mlcore.scoring.plan import Kind, Plan, build, float_types, parts
 from mlcore.scoring.tally import Tally
 
 FEW_ROWS: Final = 16  # up to which walking trees row by row beats laying out blocks
-Prepared = list[tuple[Plan, Any]]  # of spans of trees, and what the backend made of each
+_LINEAR_ROWS: Final = 1 << 14  # at a time: the nodes of all trees are written out for them
+Key = tuple[Kind | bool, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """Trees that follow one another in the model, their plan, and what the backend made of it."""
+
+    trees: TreeEnsemble
+    plan: Plan
+    handle: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +72,18 @@ class Scorer:
     missing: float = math.nan
     narrowed: bool = False
     engine: str = "auto"
-    classes: Array | None = None  # the labels of a classifier whose labels are not 0, 1, …
-    cutoff: float = 0.0  # the lowest score of the second class, where a row has one score
-    flat: bool = True  # whether a single output has no axis of its own
-    wide: bool = False  # whether features are float64 before the model's own cast
-    inputs: tuple[str, ...] = ()  # all columns of a matrix, where the features leave some out
-    _plans: dict[tuple[Kind | bool, ...], Prepared] = field(default_factory=dict, repr=False)
+    classes: Array | None = None
+    """The labels that `predict` gives; None: their numbers."""
+    cutoff: float | None = None
+    """The lowest score of the second class, where a row has one score; None: its probability is above one half."""
+    flat: bool = True
+    """Whether a single output has no axis of its own."""
+    wide: bool = False
+    """Whether features are float64 before the model's own cast."""
+    inputs: tuple[str, ...] = ()
+    """All columns of a matrix, where the features leave some out."""
+    _plans: dict[Key, list[Span]] = field(default_factory=dict, repr=False)
+    _explainers: dict[Key, list[Any]] = field(default_factory=dict, repr=False)
     _planning: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _few: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -100,11 +119,13 @@ class Scorer:
 
     def predict(self, X: Any, *, base_margin: Any = None) -> Array:
         """Return what the source's own `predict` returns: labels of a classifier, else `predict_value`."""
-        if self.classes is not None:
-            return self.classes[self._class_index(self._margins(X, base_margin))]
+        if self.classes is not None and self.cutoff is not None:
+            return np.asarray(self.classes[self._class_index(self._margins(X, base_margin), self.cutoff)])
         value = self.predict_value(X, base_margin=base_margin)
         if self.predicts == "value":
             return value
+        if self.classes is not None:
+            return np.asarray(self.classes[np.argmax(value, axis=1) if value.ndim > 1 else (value > 0.5).astype(int)])
         if self.model.link == "argmax":
             return value.astype(np.int32)
         if self.model.link == "softmax":
@@ -131,15 +152,15 @@ class Scorer:
     def decision_function(self, X: Any) -> Array:
         """Return the scores that pick a label: margins; of an isolation forest `score_samples` above its offset."""
         if self.model.link == "isolation":
-            return self.predict_value(X) - self.cutoff
+            return self.predict_value(X) - (self.cutoff or 0.0)
         return self.margin(X)
 
-    def _class_index(self, margins: Array) -> Array:
+    def _class_index(self, margins: Array, cutoff: float) -> Array:
         """Each row's class: the one of the highest score, or the second from `cutoff` on."""
         scores = self.link(margins) if self.model.link == "isolation" else margins
         if self.model.link == "probability" or scores.shape[1] > 1:
             return np.asarray(np.argmax(scores, axis=1))
-        return (scores[:, 0] >= self.cutoff).astype(np.intp)
+        return (scores[:, 0] >= cutoff).astype(np.intp)
 
     def leaf_ids(self, X: Any) -> Array:
         """Return the leaf each row reaches in each tree, int32 of shape (n, trees), as the source library numbers them.
@@ -149,13 +170,37 @@ class Scorer:
         """
         if not isinstance(self.model, TreeEnsemble):
             raise UsageError(f"{self.model.objective} is a model without trees: it has no leaves")
-        parts = [self._leaves(self.model, block) for block in self.blocks_of(X)]
-        return np.concatenate([np.zeros((0, self.model.n_trees), np.int32), *parts])
+        model, found = self.model, [self._nodes(block) for block in self.blocks_of(X)]
+        nodes = np.concatenate([np.zeros((0, model.n_trees), np.int32), *found])
+        return nodes if model.leaf_ids_are_nodes else model.leaf_id[model.tree_start[:-1] + nodes]
+
+    def explain(self, X: Any, *, base_margin: Any = None) -> Array:
+        """Return how much each feature adds to each row's margin, float64: SHAP values, exact and path-dependent.
+
+        The last column is what remains where nothing is known of a row: the base margin plus the trees' mean over their
+        training rows. A row's values sum to its margin. XGBoost's `predict(pred_contribs=True)` in float64; of a linear
+        model a feature's value times its weight.
+
+        Args:
+            X, base_margin: as of `margin`.
+
+        Returns:
+            shape (n, features + 1), or (n, outputs, features + 1) of a model with more than one output; features are the
+            model's own, after transforms, in the order of `model.feature_names`.
+
+        Raises:
+            UnsupportedModel: the model does not hold its nodes' cover, its leaves hold vectors, or it is a network.
+        """
+        if isinstance(self.model, NeuralNetwork):
+            raise UnsupportedModel(f"{self.model.objective} is a network; only trees and linear models are explained")
+        found = [self._explained(block, base) for block, base in self._based_blocks(X, base_margin)]
+        shape = (0, self.model.n_outputs, self.model.n_features + 1)
+        return self._flat(found[0] if len(found) == 1 else np.concatenate([np.zeros(shape), *found]))
 
     def describe(self) -> dict[str, Any]:
         """Return what the model is, which transforms were folded away, and what runs it."""
         with self._planning:
-            plans = [pair for prepared in self._plans.values() for pair in prepared]
+            spans = [span for spans in self._plans.values() for span in spans]
         return {
             "model": {
                 "source": self.model.source,
@@ -174,13 +219,14 @@ class Scorer:
             ],
             "plans": [
                 {
-                    "predicates": plan.n_predicates,
-                    "engines": handle.engines,
+                    "predicates": span.plan.n_predicates,
+                    "engines": span.handle.engines,
                     "columns": [
-                        {"name": item.name, "kind": item.kind, "codes": item.folded.n_codes} for item in plan.columns
+                        {"name": item.name, "kind": item.kind, "codes": item.folded.n_codes}
+                        for item in span.plan.columns
                     ],
                 }
-                for plan, handle in plans
+                for span in spans
             ],
         }
 
@@ -189,7 +235,7 @@ class Scorer:
         profile must count over for a scorer's tallies to fit it.
         """
         block = next(iter(self._blocks(_one_row(schema, self.columns))))
-        plan, _ = self._prepared(block)[0]
+        plan = self._spans(block)[0].plan
         return {item.name: item.folded.edges for item in plan.columns if item.folded.edges is not None}
 
     def tally(self) -> Tally | None:
@@ -198,7 +244,12 @@ class Scorer:
 
     def link(self, margins: Array) -> Array:
         """Return margins (rows, outputs) through the model's link."""
-        return links.apply(self.model.link, margins, self.backend)
+        model = self.model
+        if not isinstance(model, TreeEnsemble):
+            return links.apply(model.link, margins, self.backend)
+        if model.averaged > 1:
+            margins = margins / margins.dtype.type(model.averaged)
+        return links.apply(model.link, margins, self.backend, steepness=model.steepness)
 
     def score_block(self, block: Block, tally: Tally | None, base: Array | None = None) -> Array:
         """Return the margins (rows, outputs) of one block, and count its rows in `tally` on the way.
@@ -207,20 +258,25 @@ class Scorer:
         """
         out = self._base(block.rows) if base is None else base
         if isinstance(self.model, LinearModel):
-            linear.add_margins(self.model, self.features, block, out, wide=self.wide)
+            linear.add_margins(self.model, self.features, self._sources, block, out)
             return out
         if isinstance(self.model, NeuralNetwork):
-            neural.add_margins(self.model, self.features, block, out, wide=self.wide)
+            neural.add_margins(self.model, self.features, self._sources, block, out)
             return out
         if not self.model.accepts_missing:
             refuse_missing(self.features, block)
-        for index, (plan, handle) in enumerate(self._prepared(block)):
-            places = places_of(plan, block)
-            columns = kernel_columns(plan, block, places)
+        sums = self.model.linear_leaves is None
+        for index, span in enumerate(self._spans(block)):
+            plan, places = span.plan, places_of(span.plan, block)
             slots = None if tally is None or index else tally.slots(plan, places)  # rows are counted once
-            ops.score(handle, columns, out, slots, self.threads, backend=self.backend)
+            if sums or slots is not None:  # the walk counts; what it sums of linear leaves is not asked for
+                into = out if sums else np.zeros_like(out)
+                columns = kernel_columns(plan, block, places)
+                ops.score(span.handle, columns, into, slots, self.threads, backend=self.backend)
             if tally is not None and slots is not None:
                 tally.take(plan, slots, places, block.rows)
+        if not sums:
+            self._add_linear(self.model, block, out)
         return self._averaged(out)
 
     def blocks_of(self, X: Any) -> Iterable[Block]:
@@ -228,23 +284,35 @@ class Scorer:
         for block in self._blocks(X):
             refuse_unaccepted(self._accepting, block)
             if self.wide:
-                model = self.model
-                refuse_float32(
-                    self.features, block, (model.threshold if isinstance(model, TreeEnsemble) else model).dtype
-                )
+                refuse_float32(self.features, block, self._own)
             yield block
 
     @cached_property
     def _accepting(self) -> tuple[Feature, ...]:
         return tuple(feature for feature in self.features if feature.accepts is not None)
 
+    @property
+    def _own(self) -> np.dtype[Any]:
+        """The type that the model reads its features in."""
+        return self.model.threshold.dtype if isinstance(self.model, TreeEnsemble) else self.model.dtype
+
+    @cached_property
+    def _sources(self) -> tuple[Source, ...]:
+        """How the features of a model without trees come from their columns."""
+        types = partial(float_types, self._own.type, narrowed=self.narrowed, wide=self.wide)
+        return tuple(Source(feature.steps, None, types(feature)) for feature in self.features)
+
+    @cached_property
+    def _conventions(self) -> Conventions:
+        """The library's; where scikit-learn's transformers stand before the model, they read the columns."""
+        own = conventions.of(self.model)
+        return replace(own, recodes_numbers=False, joins_names=False) if self.wide else own
+
     def _blocks(self, X: Any) -> Iterable[Block]:
-        absent = math.nan if self.model.source == "xgboost" else 0.0  # what a sparse matrix leaves out
         if self.inputs:
             X = used_columns(X, self.inputs, self.columns, named=self.named)
-        recodes = not self.wide and self.model.source != "sklearn"
         return blocks(
-            X, self.columns, named=self.named, types=self.types, missing=self.missing, absent=absent, recodes=recodes
+            X, self.columns, named=self.named, types=self.types, missing=self.missing, conventions=self._conventions
         )
 
     def _base(self, rows: int) -> Array:
@@ -258,19 +326,21 @@ class Scorer:
             found = self._of_few(X)
             if found is not None:
                 return found
+        parts = [self.score_block(block, None, base) for block, base in self._based_blocks(X, base_margin)]
+        return parts[0] if len(parts) == 1 else np.concatenate([self._base(0), *parts])
+
+    def _based_blocks(self, X: Any, base_margin: Any) -> Iterator[tuple[Block, Array]]:
+        """X in blocks, each with the margins to start from: the rows' own, or the model's."""
         given = None if base_margin is None else self._given_base(base_margin)
-        parts, first = [self._base(0)], 0
+        first = 0
         for block in self.blocks_of(X):
-            own = None
-            if given is not None:
-                own = given[first : first + block.rows]
-                if len(own) < block.rows:
-                    raise DataError(f"base_margin has {len(given)} rows, X has more")
-            parts.append(self.score_block(block, None, own))
+            base = self._base(block.rows) if given is None else given[first : first + block.rows]
+            if given is not None and len(base) < block.rows:
+                raise DataError(f"base_margin has {len(given)} rows, X has more")
+            yield block, base
             first += block.rows
         if given is not None and len(given) != first:
             raise DataError(f"base_margin has {len(given)} rows, X has {first}")
-        return parts[1] if len(parts) == 2 else np.concatenate(parts)
 
     def _of_few(self, X: Array) -> Array | None:
         """The margins of a few rows without the machinery of many; None where that machinery is needed."""
@@ -288,23 +358,19 @@ class Scorer:
     def _make_few(self, X: Array) -> Any:
         make = getattr(self.backend.kernels, "Rows", None)
         plain = self.types is None and math.isnan(self.missing) and self.engine == "auto" and not self._accepting
-        if (
-            make is None
-            or not plain
-            or not isinstance(self.model, TreeEnsemble)
-            or self.inputs not in ((), self.columns)
-        ):
+        trees = isinstance(self.model, TreeEnsemble) and self.model.linear_leaves is None
+        if make is None or not plain or not trees or self.inputs not in ((), self.columns):
             return None
-        prepared = self._prepared(next(iter(self.blocks_of(X))))
-        if len(prepared) > 1:
+        spans = self._spans(next(iter(self.blocks_of(X))))
+        if len(spans) > 1:
             return None
-        plan, _ = prepared[0]
+        plan = spans[0].plan
         edges = [item.folded.edges for item in plan.columns]
         forest = tuple(getattr(plan.forest, item.name) for item in fields(plan.forest))
         return make(forest, edges, np.array(self.model.base_margin, np.float64))
 
     def _averaged(self, margins: Array) -> Array:
-        """The sums of leaves, divided in place by what the model divides them by."""
+        """The sums of base margin and leaves, or the parts of such sums, divided in place by the model's divisor."""
         assert isinstance(self.model, TreeEnsemble)
         if self.model.divisor != 1:
             margins /= self.model.divisor
@@ -321,26 +387,36 @@ class Scorer:
     def _flat(self, values: Array) -> Array:
         return values[:, 0] if self.flat and values.shape[1] == 1 else values
 
-    def _prepared(self, block: Block) -> Prepared:
-        kinds = block.kinds()
-        key = (*kinds.values(), block.positional)
+    def _spans(self, block: Block) -> list[Span]:
+        kinds, key = block.kinds(), _key(block)
         with self._planning:  # threads that start together need one plan, not one each
             if key not in self._plans:
                 self._plans[key] = self._prepare(kinds, positional=block.positional)
             return self._plans[key]
 
-    def _prepare(self, kinds: Mapping[str, Kind], *, positional: bool) -> Prepared:
+    def _prepare(self, kinds: Mapping[str, Kind], *, positional: bool) -> list[Span]:
         assert isinstance(self.model, TreeEnsemble)
         edges = self._watched_edges(kinds)
         most = MAX_CODES - 1 - max(map(len, edges.values()), default=0)
-        prepared = []
+        spans = []
         for trees in parts(self.model, self.features, most):
             plan = build(
                 trees, self.features, kinds, edges, self._watched_categories, narrowed=self.narrowed, wide=self.wide,
                 positional=positional,
             )  # fmt: skip
-            prepared.append((plan, ops.prepare(plan.forest, self.engine, backend=self.backend)))
-        return prepared
+            spans.append(Span(trees, plan, ops.prepare(plan.forest, self.engine, backend=self.backend)))
+        return spans
+
+    def _explainers_of(self, block: Block, spans: list[Span]) -> list[Any]:
+        """The handle that explains each span."""
+        key = _key(block)
+        with self._planning:
+            if key not in self._explainers:
+                assert isinstance(self.model, TreeEnsemble)
+                refuse_unexplained(self.model)  # as a whole: messages number its trees
+                arrays = [explainer_arrays(span.trees, span.plan) for span in spans]
+                self._explainers[key] = [ops.prepare(item, backend=self.backend) for item in arrays]
+            return self._explainers[key]
 
     @cached_property
     def _watched_categories(self) -> dict[str, tuple[str, ...]]:
@@ -355,21 +431,52 @@ class Scorer:
             name: item.edges.astype(kinds[name]) for name, item in watched.items() if isinstance(item, NumericColumn)
         }
 
-    def _leaves(self, model: TreeEnsemble, block: Block) -> Array:
-        out = np.concatenate([self._leaves_of(*prepared, block) for prepared in self._prepared(block)], axis=1)
-        return out if model.leaf_ids_are_nodes else model.leaf_id[model.tree_start[:-1] + out]
+    def _add_linear(self, model: TreeEnsemble, block: Block, out: Array) -> None:
+        sources = self._spans(block)[0].plan.sources
+        for piece, rows in pieces(block, _LINEAR_ROWS):
+            nodes = model.tree_start[:-1] + self._nodes(piece)
+            linear.add_leaves(model, self.features, sources, piece, nodes, out[rows])
 
-    def _leaves_of(self, plan: Plan, handle: Any, block: Block) -> Array:
-        raw = kernel_columns(plan, block, places_of(plan, block))
+    def _coded(self, block: Block, plan: Plan) -> tuple[list[Array], list[Array]]:
+        """The codes and the missing words of a block's columns."""
         codes, missing = [], []
+        raw = kernel_columns(plan, block, places_of(plan, block))
         for planned, (values, validity, offset, aux) in zip(plan.columns, raw, strict=True):
             codes.append(np.empty(block.rows, np.uint8 if planned.folded.n_codes <= 256 else np.uint16))
             missing.append(np.empty((block.rows + 63) // 64, np.uint64))
             operation = ops.bin if planned.folded.edges is not None else ops.encode
             operation(values, validity, offset, aux, codes[-1], missing[-1], backend=self.backend)
-        out = np.empty((block.rows, len(plan.forest.tree_start) - 1), np.int32)
-        ops.leaves(handle, codes, missing, out, self.threads, backend=self.backend)
-        return out
+        return codes, missing
+
+    def _nodes(self, block: Block) -> Array:
+        """The node each row ends at in each tree, counted from the tree's first, int32 (rows, trees)."""
+        found = []
+        for span in self._spans(block):
+            out = np.empty((block.rows, span.trees.n_trees), np.int32)
+            ops.leaves(span.handle, *self._coded(block, span.plan), out, self.threads, backend=self.backend)
+            found.append(out)
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+
+    def _explained(self, block: Block, base: Array) -> Array:
+        """The SHAP values of a block, (rows, outputs, features + 1)."""
+        model = self.model
+        out = np.zeros((block.rows, model.n_outputs, model.n_features + 1))
+        out[:, :, -1] = base
+        if isinstance(model, LinearModel):
+            linear.add_contributions(model, self.features, self._sources, block, out)
+            return out
+        assert isinstance(model, TreeEnsemble)
+        if not model.accepts_missing:
+            refuse_missing(self.features, block)
+        spans = self._spans(block)
+        for span, handle in zip(spans, self._explainers_of(block, spans), strict=True):
+            ops.explain(handle, *self._coded(block, span.plan), out, self.threads, backend=self.backend)
+        return self._averaged(out)
+
+
+def _key(block: Block) -> Key:
+    """What a plan depends on."""
+    return *block.kinds().values(), block.positional
 
 
 def _one_row(schema: pa.Schema, columns: tuple[str, ...]) -> pa.Table:

@@ -55,7 +55,7 @@ class Tally:
         watched = self.reference.columns.get(PREDICTION)
         if not isinstance(watched, NumericColumn):
             return
-        edges = watched.edges.astype(np.float32)
+        edges = watched.edges.astype(scores.dtype)
         codes = np.empty(len(scores), np.uint8 if len(edges) < 256 else np.uint16)
         missing = np.empty((len(scores) + 63) // 64, np.uint64)
         counts = np.zeros(len(edges) + 2, np.int64)

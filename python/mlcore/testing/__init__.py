@@ -4,8 +4,8 @@
 backend, and `same` compares. A new op is in the tests as soon as it is in `mlcore.ops.NAMES`.
 """
 
-from mlcore.testing.harness import Call, Place, call, digests, expected, place_of, run, same
+from mlcore.testing.harness import Call, Place, agree, call, digests, expected, place_of, run, same
 from mlcore.testing.oracles import ORACLES
 from mlcore.testing.samples import SAMPLES
 
-__all__ = ["ORACLES", "SAMPLES", "Call", "Place", "call", "digests", "expected", "place_of", "run", "same"]
+__all__ = ["ORACLES", "SAMPLES", "Call", "Place", "agree", "call", "digests", "expected", "place_of", "run", "same"]

@@ -7,11 +7,13 @@ compared with it within a tolerance, and with other backends bit for bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
+from math import factorial
 from typing import Any, Final
 
 import numpy as np
 
-from mlcore.ops import ForestArrays
+from mlcore.ops import ExplainerArrays, ForestArrays
 from mlcore.testing.samples.arrays import Array, Out
 
 
@@ -112,6 +114,57 @@ def forest(trees: ForestArrays, codes: Sequence[Array], missing: Sequence[Array 
     return None, _margins(trees, _leaves(trees, codes, [_rows(words, rows) for words in missing], rows), out)
 
 
+def _known(
+    explained: ExplainerArrays, first: int, node: int, known: frozenset[int], right: Callable[[int], Array]
+) -> Any:
+    """What a tree gives where only the features `known` are: at any other's node, both sides by their covers."""
+    trees = explained.forest
+    at = first + node
+    if trees.node_pred[at] < 0:
+        return float(trees.node_value[at, 0])
+    children = int(trees.node_left[at]), int(trees.node_right[at])
+    left, other = (_known(explained, first, child, known, right) for child in children)
+    if int(explained.node_feature[at]) in known:
+        return np.where(right(int(trees.node_pred[at])), other, left)
+    shares = [explained.node_cover[first + child] / explained.node_cover[at] for child in children]
+    return shares[0] * left + shares[1] * other
+
+
+def _asked(explained: ExplainerArrays, first: int, end: int) -> list[int]:
+    inner = explained.forest.node_pred[first:end] >= 0
+    return sorted(set(explained.node_feature[first:end][inner].tolist()))
+
+
+def explain(
+    explained: ExplainerArrays, codes: Sequence[Array], missing: Sequence[Array | None], out: Out
+) -> Sequence[Any]:
+    """Shapley's own formula: what a feature adds to every set of the others, for each tree by itself."""
+    trees, rows = explained.forest, out.shape[0]
+    absent = [_rows(words, rows) for words in missing]
+    values = out.start()
+
+    def right(predicate: int) -> Array:
+        column, chosen = int(trees.pred_column[predicate]), int(trees.pred_set[predicate])
+        code = codes[column].astype(np.int64)
+        if chosen < 0:
+            answer = code >= trees.pred_code[predicate]
+        else:
+            answer = (trees.sets[chosen][code // 64] >> (code % 64).astype(np.uint64)) & np.uint64(1) == 1
+        return np.where(absent[column], bool(trees.pred_missing[predicate]), answer)
+
+    for tree, (first, end) in enumerate(zip(trees.tree_start[:-1], trees.tree_start[1:], strict=True)):
+        asked = _asked(explained, first, end)
+        output, count = int(trees.tree_output[tree]), len(asked)
+        sets = [frozenset(chosen) for size in range(count + 1) for chosen in combinations(asked, size)]
+        given = {known: _known(explained, first, 0, known, right) for known in sets}
+        for known, value in given.items():
+            weight = factorial(len(known)) * factorial(max(0, count - len(known) - 1)) / factorial(count)
+            for feature in set(asked) - known:
+                values[:, output, feature] += weight * (given[known | {feature}] - value)
+        values[:, output, -1] += given[frozenset()]
+    return None, values
+
+
 def score(trees: ForestArrays, columns: Sequence[Any], out: Out, counts: Sequence[Out | None] | None) -> Sequence[Any]:
     """`bin` or `encode`, then `forest`, then `tally`: of codes, or of a dictionary's indices."""
     coded = [_coded(*column, table=column[3].dtype == np.uint16) for column in columns]
@@ -155,5 +208,5 @@ def sigmoid(x: Array, out: Out) -> Sequence[Any]:
 
 ORACLES: Final[dict[str, Callable[..., Sequence[Any]]]] = {
     oracle.__name__: oracle
-    for oracle in (bin, encode, tally, forest, leaves, score, affine, clip, fill, lookup, sigmoid)
+    for oracle in (bin, encode, tally, forest, leaves, explain, score, affine, clip, fill, lookup, sigmoid)
 }

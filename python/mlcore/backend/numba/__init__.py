@@ -5,16 +5,19 @@ One file per stem, as in csrc/cpu; arguments are those of the native module, in 
 
 from mlcore.backend.numba.columns import bin, encode
 from mlcore.backend.numba.elementwise import affine, clip, fill, lookup, sigmoid
+from mlcore.backend.numba.explain import Explainer, explain
 from mlcore.backend.numba.forest import Forest
 from mlcore.backend.numba.score import forest, leaves, score
 from mlcore.backend.numba.tally import tally
 
 __all__ = [
+    "Explainer",
     "Forest",
     "affine",
     "bin",
     "clip",
     "encode",
+    "explain",
     "fill",
     "forest",
     "isa",

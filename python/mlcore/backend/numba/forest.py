@@ -24,7 +24,7 @@ class Forest:
         tree_start: Array, tree_output: Array, node_pred: Array, node_left: Array, node_right: Array, node_value: Array,
         n_codes: Array, n_outputs: int, engine: str = "auto",
     ) -> None:  # fmt: skip
-        given = _checked(
+        given = checked(
             pred_column, pred_code, pred_set, pred_missing, sets, tree_start, tree_output, node_pred, node_left,
             node_right, node_value, n_codes,
         )  # fmt: skip
@@ -32,7 +32,7 @@ class Forest:
         self.trees = len(given["tree_start"]) - 1
         self.outputs = operator.index(n_outputs)
         self.dtype = given["node_value"].dtype
-        _check_outputs(given, self.outputs)
+        check_outputs(given, self.outputs)
         if engine not in ("auto", "planes", "deep", "walk"):
             raise ValueError(f"Forest: engine must be auto, planes, deep or walk, not {engine}")
         self.layout = lay_out(given, sliced=engine in ("auto", "planes"))
@@ -55,8 +55,8 @@ _PROBLEMS = (
 )  # fmt: skip
 
 
-def _checked(*arrays: Array) -> dict[str, Array]:
-    """The arrays by name, owned and contiguous, every index of them inside what it points into."""
+def checked(*arrays: Array) -> dict[str, Array]:
+    """Return the arrays by name, owned and contiguous, every index of them inside what it points into."""
     names = [name for name, _ in _VECTORS]
     names.insert(4, "sets")
     names.insert(10, "node_value")
@@ -89,7 +89,8 @@ def _checked(*arrays: Array) -> dict[str, Array]:
     return given
 
 
-def _check_outputs(given: dict[str, Array], outputs: int) -> None:
+def check_outputs(given: dict[str, Array], outputs: int) -> None:
+    """Refuse a tree that adds to an output that is not there."""
     width, first = given["node_value"].shape[1], given["tree_output"]
     if outputs < 1:
         raise ValueError("Forest: n_outputs must be at least 1")

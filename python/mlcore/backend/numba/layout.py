@@ -45,7 +45,7 @@ def lay_out(given: dict[str, Array], *, sliced: bool = True) -> Layout:
     depth = _depths(start, pred, given["node_left"], given["node_right"])
     depth[(depth > MAX_DEPTH) | (not sliced)] = -1
     asks = np.repeat(depth >= 0, np.diff(start)) & (pred >= 0)
-    order, groups = _groups(given, np.unique(pred[asks]))
+    order, groups = plane_groups(given, np.unique(pred[asks]))
     plane_of = np.zeros(max(1, len(given["pred_column"])), np.uint32)
     plane_of[order] = np.arange(len(order), dtype=np.uint32) * np.uint32(BLOCK_WORDS)
     sizes = np.where(depth >= 0, 1 << np.maximum(depth, 0), 0).astype(np.int64)
@@ -113,8 +113,8 @@ def _complete(
             leaves[offsets[tree] + number] = value[heap[inner + leaf_slot]]
 
 
-def _groups(given: dict[str, Array], used: Array) -> tuple[Array, tuple[Array, ...]]:
-    """The used predicates in plane order, and the layout's `groups`."""
+def plane_groups(given: dict[str, Array], used: Array) -> tuple[Array, tuple[Array, ...]]:
+    """Return the used predicates in plane order, and the layout's `groups`."""
     column, code, member = given["pred_column"][used], given["pred_code"][used], given["pred_set"][used]
     key = np.where(member >= 0, member, code)
     by = np.lexsort((given["pred_missing"][used], key, member >= 0, column))

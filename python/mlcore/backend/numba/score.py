@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import Any, NamedTuple, SupportsIndex
+from typing import Any, NamedTuple, Protocol, SupportsIndex
 
 import numpy as np
 
@@ -18,6 +18,14 @@ from mlcore.backend.numba.tally import tally_span
 
 Array = np.ndarray[Any, Any]
 Coded = tuple[Array, Array]  # codes uint16 (columns, SPAN_ROWS), missing uint64 (columns, SPAN_ROWS / 64)
+
+
+class Asked(Protocol):
+    """A handle whose columns rows are coded for."""
+
+    @property
+    def n_codes(self) -> tuple[int, ...]:
+        """How many codes each column has."""
 
 
 class RawColumn(NamedTuple):
@@ -34,12 +42,12 @@ def forest(handle: Any, codes: Any, missing: Any, out: Any, threads: Any) -> Non
     """Write margins of coded columns; see mlcore.ops.forest."""
     model = _handle(handle, "forest")
     target = _margins_of(model, out, "forest")
-    columns = _coded(model, codes, missing, len(target), "forest")
+    columns = coded(model, codes, missing, len(target), "forest")
 
     def work(first: int, end: int) -> None:
-        _margins(model, _load(model, columns, first, end, "forest"), target[first:end])
+        _margins(model, load(model, columns, first, end, "forest"), target[first:end])
 
-    _for_spans(len(target), checks.threads(threads, "forest"), work)
+    for_spans(len(target), checks.threads(threads, "forest"), work)
 
 
 def leaves(handle: Any, codes: Any, missing: Any, out: Any, threads: Any) -> None:
@@ -50,19 +58,19 @@ def leaves(handle: Any, codes: Any, missing: Any, out: Any, threads: Any) -> Non
     shaped = target.dtype == np.int32 and target.ndim == 2 and target.shape[1] == model.trees
     if not shaped or not target.flags.c_contiguous or not target.flags.writeable:
         checks.refuse(where, f"must be a writeable C-contiguous int32 array of shape (rows, {model.trees})")
-    columns = _coded(model, codes, missing, len(target), "leaves")
+    columns = coded(model, codes, missing, len(target), "leaves")
 
     def work(first: int, end: int) -> None:
-        leaf_nodes(model.layout.nodes, *_load(model, columns, first, end, "leaves"), target[first:end])
+        leaf_nodes(model.layout.nodes, *load(model, columns, first, end, "leaves"), target[first:end])
 
-    _for_spans(len(target), checks.threads(threads, "leaves"), work)
+    for_spans(len(target), checks.threads(threads, "leaves"), work)
 
 
 def score(handle: Any, columns: Any, out: Any, counts: Any, threads: Any) -> None:
     """Write margins of raw columns, and add to `counts`; see mlcore.ops.score."""
     model = _handle(handle, "score")
     target = _margins_of(model, out, "score")
-    _check_count(columns, model, ("score", "columns"))
+    check_count(columns, model, ("score", "columns"))
     workers = checks.threads(threads, "score")
     raw = [_raw_column(model, item, c, len(target)) for c, item in enumerate(columns)]
     slots = _slots(model, raw, counts)
@@ -82,15 +90,15 @@ def score(handle: Any, columns: Any, out: Any, counts: Any, threads: Any) -> Non
                     total += found
         _margins(model, coded, target[first:end])
 
-    _for_spans(len(target), workers, work)
+    for_spans(len(target), workers, work)
     for slot, total in zip(slots, totals, strict=True):
         if slot is not None and total is not None:  # only now: a refused column leaves the caller's counts as they were
             np.add(slot, total, out=slot)
 
 
-def _for_spans(rows: int, threads: int, work: Callable[[int, int], None]) -> None:
+def for_spans(rows: int, threads: int, work: Callable[[int, int], None], step: int = SPAN_ROWS) -> None:
     """Call work(first, end) for each span; spans, and so results, never depend on the number of threads."""
-    spans = [(first, min(rows, first + SPAN_ROWS)) for first in range(0, rows, SPAN_ROWS)]
+    spans = [(first, min(rows, first + step)) for first in range(0, rows, step)]
     if min(threads, len(spans)) <= 1:
         for first, end in spans:
             work(first, end)
@@ -100,10 +108,10 @@ def _for_spans(rows: int, threads: int, work: Callable[[int, int], None]) -> Non
             pass
 
 
-def _scratch(model: Forest) -> Coded:
+def _scratch(model: Asked, step: int = SPAN_ROWS) -> Coded:
     """Room for the codes and missing words of a span."""
     columns = len(model.n_codes)
-    return np.zeros((columns, SPAN_ROWS), np.uint16), np.zeros((columns, SPAN_ROWS // 64), np.uint64)
+    return np.zeros((columns, step), np.uint16), np.zeros((columns, step // 64), np.uint64)
 
 
 def _margins(model: Forest, coded: Coded, out: Array) -> None:
@@ -114,9 +122,11 @@ def _margins(model: Forest, coded: Coded, out: Array) -> None:
     margins(*model.layout, *coded, scratch, out)
 
 
-def _load(model: Forest, columns: list[tuple[Array, Array | None]], first: int, end: int, op: str) -> Coded:
+def load(
+    model: Asked, columns: list[tuple[Array, Array | None]], first: int, end: int, op: str, step: int = SPAN_ROWS
+) -> Coded:
     """Take a span's codes and missing words out of whole columns; rows past the end have code 0."""
-    codes, missing = _scratch(model)
+    codes, missing = _scratch(model, step)
     rows = end - first
     for c, (given, words) in enumerate(columns):
         codes[c, :rows] = given[first:end]
@@ -163,14 +173,16 @@ def _margins_of(model: Forest, out: Any, op: str) -> Array:
     return target
 
 
-def _check_count(given: Sequence[Any], model: Forest, where: checks.Where) -> None:
+def check_count(given: Sequence[Any], model: Asked, where: checks.Where) -> None:
+    """Refuse a list that has not one entry a column."""
     if len(given) != len(model.n_codes):
         checks.refuse(where, f"must have {len(model.n_codes)} entries, not {len(given)}")
 
 
-def _coded(model: Forest, codes: Any, missing: Any, rows: int, op: str) -> list[tuple[Array, Array | None]]:
-    _check_count(codes, model, (op, "codes"))
-    _check_count(missing, model, (op, "missing"))
+def coded(model: Asked, codes: Any, missing: Any, rows: int, op: str) -> list[tuple[Array, Array | None]]:
+    """Return the codes and missing words of each column, checked."""
+    check_count(codes, model, (op, "codes"))
+    check_count(missing, model, (op, "missing"))
     columns = []
     for c, (given, words) in enumerate(zip(codes, missing, strict=True)):
         dtype = np.uint16 if model.n_codes[c] > 256 else np.uint8
@@ -213,7 +225,7 @@ def _slots(model: Forest, raw: list[RawColumn], counts: Any) -> list[Array | Non
     """The caller's counts of each column, checked; None where nothing is counted."""
     if counts is None:
         return [None] * len(raw)
-    _check_count(counts, model, ("score", "counts"))
+    check_count(counts, model, ("score", "counts"))
     sizes = [len(column.table) + 1 if column.edges is None else column.edges[2] + 2 for column in raw]
     return [
         None if given is None else checks.output(given, np.int64, ("score", f"column {c}: counts"), size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from mlcore.testing.samples import columns, elementwise, forest, score, tally
+from mlcore.testing.samples import columns, elementwise, explain, forest, score, tally
 
 SAMPLES: Final[Mapping[str, Mapping[str, Callable[[], tuple[Any, ...]]]]] = {
     "bin": columns.BIN,
@@ -13,6 +13,7 @@ SAMPLES: Final[Mapping[str, Mapping[str, Callable[[], tuple[Any, ...]]]]] = {
     "tally": tally.TALLY,
     "forest": forest.FOREST,
     "leaves": forest.LEAVES,
+    "explain": explain.EXPLAIN,
     "score": score.SCORE,
     "affine": elementwise.AFFINE,
     "clip": elementwise.CLIP,

@@ -12,6 +12,7 @@ from mlcore.ops import ForestArrays
 from mlcore.testing.samples.arrays import SIZES, Array, Out, missing_words
 
 Tree = tuple[Any, Any, Any]  # predicate, left, right; or (-1, None, None)
+Shape = Callable[[np.random.Generator, int], Tree]
 LEAF: Final[Tree] = (-1, None, None)
 N_CODES: Final = (1, 2, 41, 256, 257, 3000)  # of the columns; two bytes a code above 256
 
@@ -99,7 +100,7 @@ def predicates(rng: np.random.Generator, count: int, n_codes: Array, *, sets: in
 
 
 def _arguments(
-    shapes: Sequence[Callable[[np.random.Generator, int], Tree]], rows: int, *, n_codes: Sequence[int] = N_CODES,
+    shapes: Sequence[Shape], rows: int, *, n_codes: Sequence[int] = N_CODES,
     asked: int = 60, sets: int = 6, share: float | None = 0.1, by_tree: bool = False, outputs: int = 1,
     vectors: bool = False, dtype: str = "float32",
 ) -> tuple[Any, ...]:  # fmt: skip
@@ -115,33 +116,32 @@ def _arguments(
     return made, codes, missing, Out("int32", (rows, len(trees))) if by_tree else Out(dtype, (rows, outputs), first=-3)
 
 
-def _shape(
-    kind: Callable[[np.random.Generator, int, int], Tree], depth: int
-) -> Callable[[np.random.Generator, int], Tree]:
+def shaped(kind: Callable[[np.random.Generator, int, int], Tree], depth: int) -> Shape:
+    """A maker of one shape of tree, of this depth or this many leaves."""
     return lambda rng, predicates: kind(rng, depth, predicates)
 
 
 def _samples(by_tree: bool) -> dict[str, Callable[[], tuple[Any, ...]]]:
     make = partial(_arguments, by_tree=by_tree)
-    mixed = [_shape(ragged, depth) for depth in (3, 6, 8, 11)] + [_shape(full, 0), _shape(chain, 20), _shape(full, 2)]
-    deep = [_shape(chain, 150), _shape(full, 3), _shape(chain, 300)]
+    mixed = [shaped(ragged, depth) for depth in (3, 6, 8, 11)] + [shaped(full, 0), shaped(chain, 20), shaped(full, 2)]
+    deep = [shaped(chain, 150), shaped(full, 3), shaped(chain, 300)]
     return {
         **{f"{rows} rows": partial(make, mixed, rows) for rows in SIZES},
-        **{f"complete, depth {depth}": partial(make, [_shape(full, depth)] * 5, 200) for depth in range(11)},
-        "several spans": partial(make, [_shape(full, 2), _shape(chain, 9)], 17_000),
-        "500 stumps": partial(make, [_shape(full, 1)] * 500, 70),
+        **{f"complete, depth {depth}": partial(make, [shaped(full, depth)] * 5, 200) for depth in range(11)},
+        "several spans": partial(make, [shaped(full, 2), shaped(chain, 9)], 17_000),
+        "500 stumps": partial(make, [shaped(full, 1)] * 500, 70),
         "chains": partial(make, deep, 300),
         "no trees": partial(make, [], 100),
         "no trees, no columns": partial(make, [], 100, n_codes=(), asked=0, sets=0),
-        "leaves alone, no columns": partial(make, [_shape(full, 0)] * 3, 100, n_codes=(), asked=0, sets=0),
+        "leaves alone, no columns": partial(make, [shaped(full, 0)] * 3, 100, n_codes=(), asked=0, sets=0),
         "thresholds alone": partial(make, mixed, 130, sets=0, share=None),
         "sets alone": partial(make, mixed, 130, asked=9, sets=9),
         "all missing": partial(make, mixed, 130, share=1.0),
         "every code": partial(make, mixed, 600, n_codes=(65536, 256), asked=3000),
         "many columns": partial(make, mixed, 130, n_codes=(9,) * 300, asked=900),
-        "networks": partial(make, [_shape(lean, size) for size in (5, 31, 63, 64, 65, 255, 256, 257)], 700),
+        "networks": partial(make, [shaped(lean, size) for size in (5, 31, 63, 64, 65, 255, 256, 257)], 700),
         **{
-            f"doubles, complete, depth {depth}": partial(make, [_shape(full, depth)] * 3, 600, dtype="float64")
+            f"doubles, complete, depth {depth}": partial(make, [shaped(full, depth)] * 3, 600, dtype="float64")
             for depth in range(9)
         },
         "doubles": partial(make, mixed, 700, dtype="float64"),
@@ -149,7 +149,7 @@ def _samples(by_tree: bool) -> dict[str, Callable[[], tuple[Any, ...]]]:
         "three outputs, doubles": partial(make, mixed, 700, outputs=3, dtype="float64"),
         "vector leaves": partial(make, mixed, 700, outputs=5, vectors=True),
         "vector leaves, doubles": partial(make, mixed, 700, outputs=2, vectors=True, dtype="float64"),
-        "planes not asked": partial(make, [_shape(full, 2)], 130, asked=2000),
+        "planes not asked": partial(make, [shaped(full, 2)], 130, asked=2000),
     }
 
 

@@ -1,0 +1,41 @@
+"""Conventions: what a library does with its inputs before its trees see them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from mlcore.models import Model
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """How a model's library reads what users hand to it."""
+
+    absent: float = 0.0
+    """What a sparse matrix leaves out."""
+    refuses_unknown_categories: bool = False
+    """A category that the model stores no code for is an error; elsewhere it is missing."""
+    narrows_integers: bool = False
+    """A NumPy array of integers passes through float32, whatever type the model compares in."""
+    joins_names: bool = False
+    """A space in a column's name stands as an underscore in the model."""
+    recodes_numbers: bool = True
+    """A table's categories that are numbers are categories; elsewhere they are the numbers that they are."""
+    takes_positions: bool = True
+    """In a matrix, numbers stand for the positions of stored categories."""
+    sparse_missing: bool = True
+    """A missing value may stand in a sparse row."""
+
+
+_BY_SOURCE: Final = {
+    "xgboost": Conventions(absent=math.nan, refuses_unknown_categories=True),
+    "lightgbm": Conventions(narrows_integers=True, joins_names=True),
+    "sklearn": Conventions(recodes_numbers=False, takes_positions=False, sparse_missing=False),
+}
+
+
+def of(model: Model) -> Conventions:
+    """Return the conventions of the library that trained a model."""
+    return _BY_SOURCE.get(model.source, Conventions())

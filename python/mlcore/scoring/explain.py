@@ -1,0 +1,35 @@
+"""Explaining: a model's margins as sums of what each of its features adds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlcore.errors import UnsupportedModel
+from mlcore.models import TreeEnsemble
+from mlcore.ops import ExplainerArrays
+from mlcore.scoring.plan import Plan
+
+
+def explainer_arrays(trees: TreeEnsemble, plan: Plan) -> ExplainerArrays:
+    """Return what the `explain` op needs of trees that are compiled to `plan`."""
+    return ExplainerArrays(plan.forest, trees.feature, trees.cover, trees.n_features)
+
+
+def refuse_unexplained(model: TreeEnsemble) -> None:
+    """Raise UnsupportedModel where leaves hold vectors or are linear, or nobody knows how many training rows passed nodes."""
+    if model.value.shape[1] != 1:
+        raise UnsupportedModel(
+            "a model whose leaves hold a value for each output is not explained; XGBoost refuses too"
+        )
+    if model.linear_leaves is not None:
+        raise UnsupportedModel("a model whose leaves are linear is not explained; LightGBM refuses too")
+    if len(model.cover) != model.n_nodes:
+        raise UnsupportedModel(
+            "the model does not say how many training rows passed each node (its cover), without which SHAP values are "
+            "not defined; import it again from its library's own file"
+        )
+    weightless = np.flatnonzero((model.feature >= 0) & ~(model.cover > 0))
+    if len(weightless):
+        first = int(np.searchsorted(model.tree_start, weightless[0], side="right")) - 1
+        node = int(weightless[0] - model.tree_start[first])
+        raise UnsupportedModel(f"tree {first}, node {node}: no training rows passed it, so SHAP values are not defined")
