@@ -8,18 +8,19 @@ from typing import Any
 import pyarrow as pa
 
 from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
-from mlcore.models import lightgbm, lightgbm_text, xgboost
+from mlcore.models import lightgbm, lightgbm_text, sklearn, xgboost
 from mlcore.models.ensemble import Link, TreeEnsemble
 from mlcore.models.linear import LinearModel
+from mlcore.models.neural import NeuralNetwork
 
-__all__ = ["LinearModel", "Link", "Model", "TreeEnsemble", "from_arrow", "read"]
+__all__ = ["LinearModel", "Link", "Model", "NeuralNetwork", "TreeEnsemble", "from_arrow", "read"]
 
-Model = TreeEnsemble | LinearModel
+Model = TreeEnsemble | LinearModel | NeuralNetwork
 
 
 def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
     """Return `source` in neutral form: one already, a Booster of XGBoost or LightGBM, bytes or the path of a model file
-    of one, or LightGBM's text.
+    of one, LightGBM's text, or a fitted scikit-learn estimator.
 
     `iterations` takes the boosting rounds [first, end) alone, as XGBoost's `iteration_range` does; without it, a LightGBM
     Booster that stopped early gives those up to its best, as in its own `predict`.
@@ -29,7 +30,7 @@ def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
         UnsupportedModel: a kind of model or a feature of one that is not imported; named in the message.
         UsageError: the model does not have these iterations.
     """
-    if isinstance(source, TreeEnsemble | LinearModel):
+    if isinstance(source, Model):
         if iterations not in (None, (0, 0)):
             raise UsageError("a model in neutral form no longer knows its iterations; choose them when it is read")
         return source
@@ -48,10 +49,14 @@ def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
         return xgboost.from_booster(source, iterations)
     if library == "lightgbm" and hasattr(source, "model_to_string"):
         return lightgbm.from_booster(source, iterations)
+    if sklearn.is_estimator(source):
+        if iterations not in (None, (0, 0)):
+            raise UsageError("iterations are a Booster's; a scikit-learn estimator is read whole")
+        return sklearn.read(source).model
     kind = f"{type(source).__module__}.{type(source).__qualname__}"
     raise UnsupportedModel(
-        f"models of type {kind} are not imported; a Booster of xgboost or lightgbm is, XGBoost's JSON and UBJ, and "
-        "LightGBM's text"
+        f"models of type {kind} are not imported; a Booster of xgboost or lightgbm is, XGBoost's JSON and UBJ, LightGBM's "
+        "text, and scikit-learn's estimators"
     )
 
 
@@ -72,5 +77,7 @@ def from_arrow(table: pa.Table) -> Model:
     Raises:
         ModelFormatError: the table holds none, is of an unknown format, or is malformed.
     """
-    linear = b"mlcore.linear_model" in (table.schema.metadata or {})
-    return LinearModel.from_arrow(table) if linear else TreeEnsemble.from_arrow(table)
+    kinds = table.schema.metadata or {}
+    if b"mlcore.linear_model" in kinds:
+        return LinearModel.from_arrow(table)
+    return NeuralNetwork.from_arrow(table) if b"mlcore.neural_network" in kinds else TreeEnsemble.from_arrow(table)

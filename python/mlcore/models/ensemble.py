@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +17,8 @@ from mlcore.errors import ModelFormatError
 from mlcore.models.leaves import LinearLeaves
 
 Link = Literal[
-    "identity", "sigmoid", "exp", "softmax", "argmax", "step", "sorted", "rising", "softplus", "signed_square"
+    "argmax", "exp", "halflogit", "identity", "isolation", "probability", "ramp", "rising", "shares", "sigmoid",
+    "signed_square", "softmax", "softplus", "sorted", "step",
 ]  # fmt: skip
 Categories = tuple[str, ...] | tuple[float, ...]
 FORMAT: Final = 2
@@ -44,9 +46,11 @@ class TreeEnsemble:
     passed a node; empty where the source does not say. `stored_categories[f]` holds what feature f was trained on where
     the model recodes it; the nodes then ask for positions in it. Where the library knows no more than the order of such
     columns, `category_lists` holds a list for each instead: the k-th belongs to a table's k-th column of categories.
+    Where `accepts_missing` is not set, a missing feature is an error, as it is to the library.
 
-    Before the link, margins are divided by `averaged`, the iterations of a random forest whose leaves are not yet their
-    mean; a sigmoid multiplies them by `steepness`.
+    Two libraries average trees, at two places. `divisor` divides the sum of base margin and leaves: what is left is the
+    margin. `averaged` leaves the margin a sum, and divides it only before the link, by the iterations of a random forest
+    whose leaves are not yet their mean. A sigmoid multiplies what it gets by `steepness`.
     """
 
     source: str
@@ -69,6 +73,8 @@ class TreeEnsemble:
     interval_set: I4
     bound_start: I8
     bounds: Array  # in threshold's type
+    divisor: float = 1.0
+    accepts_missing: bool = True
     averaged: int = 1
     steepness: float = 1.0
     category_lists: tuple[Categories, ...] = ()
@@ -97,6 +103,11 @@ class TreeEnsemble:
         """How many margins a row has."""
         return len(self.base_margin)
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type that margins are summed in."""
+        return np.dtype(self.value.dtype)
+
     @cached_property
     def first_node(self) -> Array:
         """The first node of each node's own tree, int64 (nodes)."""
@@ -111,6 +122,18 @@ class TreeEnsemble:
     def sets(self) -> list[Array]:
         """Return the bounds of each interval set."""
         return [self.bounds[low:high] for low, high in zip(self.bound_start[:-1], self.bound_start[1:], strict=True)]
+
+    def trees(self, first: int, end: int) -> TreeEnsemble:
+        """Return the trees [first, end) alone, with all interval sets."""
+        low, high = int(self.tree_start[first]), int(self.tree_start[end])
+        nodes = {name: getattr(self, name)[low:high] for name in (*_NODE_COLUMNS, "threshold", "value", "cover")}
+        return replace(
+            self,
+            **nodes,
+            tree_start=self.tree_start[first : end + 1] - low,
+            tree_output=self.tree_output[first:end],
+            linear_leaves=None if self.linear_leaves is None else self.linear_leaves.nodes(low, high),
+        )
 
     def weighted(self, weights: Array) -> TreeEnsemble:
         """Return the ensemble with each tree's leaves multiplied by its weight, in `value`'s type."""
@@ -137,6 +160,8 @@ class TreeEnsemble:
             "tree_output": self.tree_output.tolist(),
             "bound_start": self.bound_start.tolist(),
             "bounds": [float(bound).hex() for bound in self.bounds],
+            "divisor": float(self.divisor).hex(),
+            "accepts_missing": self.accepts_missing,
         }
         columns: dict[str, Any] = {name: getattr(self, name) for name in _NODE_COLUMNS}
         columns["threshold"] = self.threshold
@@ -230,6 +255,8 @@ def _from_format_2(table: pa.Table, scalars: Mapping[str, Any]) -> TreeEnsemble:
         cover=_node_array(table, "cover", np.float64) if "cover" in table.column_names else np.zeros(0),
         bound_start=np.array(scalars["bound_start"], np.int64),
         bounds=np.array([float.fromhex(text) for text in scalars["bounds"]], threshold.dtype),
+        divisor=float.fromhex(scalars["divisor"]),
+        accepts_missing=bool(scalars["accepts_missing"]),
         averaged=scalars["averaged"],
         steepness=float.fromhex(scalars["steepness"]),
         category_lists=tuple(tuple(categories) for categories in scalars["category_lists"]),
@@ -298,6 +325,8 @@ def _check_outputs(model: TreeEnsemble) -> None:
     first = model.tree_output
     if len(first) != model.n_trees or np.any((first < 0) | (first > outputs - width)):
         raise ModelFormatError("a tree adds to an output that the model does not have")
+    if not 0 < model.divisor < math.inf:
+        raise ModelFormatError(f"the divisor {model.divisor} is not a positive number")
     if model.averaged < 1:
         raise ModelFormatError(f"margins cannot be divided by {model.averaged}")
     for name in ("threshold", "value"):

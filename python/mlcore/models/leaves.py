@@ -38,6 +38,17 @@ class LinearLeaves:
         if np.any((self.feature < 0) | (self.feature >= n_features)):
             raise ModelFormatError("linear leaves: a term asks for a feature that the model does not have")
 
+    def nodes(self, low: int, high: int) -> LinearLeaves:
+        """Return the sums of the nodes [low, high) alone."""
+        terms = slice(self.start[low], self.start[high])
+        return LinearLeaves(
+            constant=self.constant[low:high],
+            start=self.start[low : high + 1] - self.start[low],
+            feature=self.feature[terms],
+            coefficient=self.coefficient[terms],
+            zero=self.zero,
+        )
+
     def columns(self) -> dict[str, pa.Array]:
         """Return the Arrow columns, one row a node."""
         offsets = pa.array(self.start.astype(np.int32))

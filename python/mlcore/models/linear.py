@@ -23,7 +23,8 @@ class LinearModel:
     """Weighted sums of numeric features, one sum an output, followed by a link.
 
     The margin of output k starts as `bias[k] + base_margin[k]`; features are added in their order, each
-    `value * weights[feature, k]`, all in `weights`' type. A missing feature adds nothing.
+    `value * weights[feature, k]`, all in `weights`' type. A missing feature adds nothing, or is an error where
+    `accepts_missing` is not set.
     """
 
     source: str
@@ -35,6 +36,7 @@ class LinearModel:
     stored_categories: tuple[Categories | None, ...]
     weights: Array  # float32 or float64 (features, outputs)
     bias: Array  # of the same type (outputs)
+    accepts_missing: bool = True
 
     def __post_init__(self) -> None:
         shape = (self.n_features, self.n_outputs)
@@ -69,6 +71,11 @@ class LinearModel:
         """How many margins a row has."""
         return len(self.base_margin)
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type that margins are summed in."""
+        return np.dtype(self.weights.dtype)
+
     def to_arrow(self) -> pa.Table:
         """Return one row a feature and a last one for the bias; the scalars travel as schema metadata."""
         scalars = {
@@ -80,6 +87,7 @@ class LinearModel:
             "feature_names": self.feature_names,
             "named": self.named,
             "stored_categories": self.stored_categories,
+            "accepts_missing": self.accepts_missing,
         }
         rows = np.vstack([self.weights, self.bias])
         columns = {f"weight_{k}": np.ascontiguousarray(rows[:, k]) for k in range(rows.shape[1])}
@@ -111,6 +119,7 @@ class LinearModel:
                 stored_categories=tuple(None if c is None else tuple(c) for c in scalars["stored_categories"]),
                 weights=rows[:-1],
                 bias=rows[-1],
+                accepts_missing=bool(scalars["accepts_missing"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFormatError(f"linear model: metadata is incomplete or malformed ({error})") from error

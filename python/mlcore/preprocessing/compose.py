@@ -11,9 +11,10 @@ from sklearn.utils.validation import _check_feature_names_in, check_array, check
 
 from mlcore.data.tables import to_table
 from mlcore.errors import UnsupportedModel
+from mlcore.preprocessing.draft import Draft
 from mlcore.preprocessing.features import Transforms
 from mlcore.preprocessing.inputs import InvalidInput, Strings, is_table, raw_names, read_columns
-from mlcore.preprocessing.lower import Draft, to_transforms
+from mlcore.preprocessing.lower import to_transforms
 from mlcore.preprocessing.steps import Array
 
 

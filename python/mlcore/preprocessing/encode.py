@@ -11,8 +11,9 @@ from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from mlcore.errors import UnsupportedModel
+from mlcore.preprocessing.draft import Draft
 from mlcore.preprocessing.inputs import InvalidInput, Strings, Values, is_missing, read_columns
-from mlcore.preprocessing.lower import Draft, Transformer
+from mlcore.preprocessing.lower import Transformer
 from mlcore.preprocessing.steps import Array, Indicator, Lookup
 
 

@@ -20,7 +20,9 @@ from mlcore.preprocessing.steps import (
     Fill,
     Indicator,
     Lookup,
+    Match,
     Step,
+    Times,
     evaluate,
     evaluate_categories,
     takes_categories,
@@ -36,7 +38,9 @@ __all__ = [
     "Fill",
     "Indicator",
     "Lookup",
+    "Match",
     "Step",
+    "Times",
     "Transforms",
     "evaluate",
     "evaluate_categories",
@@ -48,15 +52,19 @@ MANY_ROWS: Final = 4096  # below, the kernels' calls cost more than NumPy's temp
 
 @dataclass(frozen=True)
 class Feature:
-    """One model input: a raw column and the steps from it to the number; a category step comes first."""
+    """One model input: a raw column and the steps from it to the number; a category step comes first.
+
+    `accepts`: the only categories that are no error, None among them where a missing one is none.
+    """
 
     name: str
     column: str
     steps: tuple[Step, ...]
+    accepts: tuple[str | float | None, ...] | None = None
 
     def __post_init__(self) -> None:
         for step in self.steps[1:]:
-            if isinstance(step, Lookup | Indicator):
+            if isinstance(step, Lookup | Indicator | Match):
                 raise UsageError(f"feature '{self.name}': {type(step).__name__} must be the first step")
 
 
@@ -112,11 +120,7 @@ class Transforms:
 
     def to_json(self) -> dict[str, object]:
         """Return a JSON-ready form from which `from_json` gives the same numbers to the last bit."""
-        features = [
-            {"name": f.name, "column": f.column, "steps": [step_to_json(step) for step in f.steps]}
-            for f in self.features
-        ]
-        return {"format": FORMAT, "features": features}
+        return {"format": FORMAT, "features": [_feature_to_json(feature) for feature in self.features]}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Transforms:
@@ -134,8 +138,16 @@ class Transforms:
             raise ModelFormatError(f"transforms are malformed: {error!r}") from error
 
 
+def _feature_to_json(feature: Feature) -> dict[str, Any]:
+    steps = [step_to_json(step) for step in feature.steps]
+    accepts = {} if feature.accepts is None else {"accepts": list(feature.accepts)}
+    return {"name": feature.name, "column": feature.column, "steps": steps, **accepts}
+
+
 def _feature_from_json(item: Mapping[str, Any]) -> Feature:
-    return Feature(str(item["name"]), str(item["column"]), tuple(step_from_json(step) for step in item["steps"]))
+    steps = tuple(step_from_json(step) for step in item["steps"])
+    accepts = tuple(item["accepts"]) if "accepts" in item else None
+    return Feature(str(item["name"]), str(item["column"]), steps, accepts)
 
 
 def check_kind(features: Sequence[Feature], *, strings: bool) -> None:
@@ -173,7 +185,7 @@ def _from_numbers(steps: Sequence[Step], raw: Column, backend: Backend | None) -
 
 def _run(steps: Sequence[Step], values: Array, backend: Backend | None) -> Array:
     """Return what `evaluate` does, bit for bit, in one buffer instead of one a step."""
-    if not steps or isinstance(steps[0], Indicator):
+    if not steps or isinstance(steps[0], Indicator | Match):
         return evaluate(steps, values)
     x = values.astype(np.float64)
     for step in steps:
@@ -182,6 +194,8 @@ def _run(steps: Sequence[Step], values: Array, backend: Backend | None) -> Array
                 ops.fill(x, value, x, backend=backend)
             case Affine(center, scale):
                 ops.affine(x, center, scale, x, backend=backend)
+            case Times(factor, shift):
+                x = x * factor + shift
             case Clip(low, high):
                 ops.clip(x, low, high, x, backend=backend)
     with np.errstate(over="ignore"):

@@ -11,8 +11,9 @@ import numpy as np
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from mlcore.preprocessing import steps
+from mlcore.preprocessing.draft import Draft
 from mlcore.preprocessing.inputs import InvalidInput, Strings, Values, is_missing, read_columns, read_numbers
-from mlcore.preprocessing.lower import Draft, Transformer
+from mlcore.preprocessing.lower import Transformer
 from mlcore.preprocessing.statistics import Moments, ValueCounts
 from mlcore.preprocessing.steps import Array
 

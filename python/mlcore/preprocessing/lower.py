@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,35 +10,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from mlcore.errors import UnsupportedModel
+from mlcore.preprocessing.draft import Draft
 from mlcore.preprocessing.features import Feature, Transforms
 from mlcore.preprocessing.inputs import raw_names
-from mlcore.preprocessing.steps import Array, Indicator, Lookup, Step, fill_missing
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A raw column and the steps so far; `fill` stands for missing strings until a category step comes."""
-
-    column: str
-    steps: tuple[Step, ...] = ()
-    fill: str | None = None
-
-    def then(self, step: Step) -> Draft:
-        """Return the draft with one more number step."""
-        return replace(self, steps=(*self.steps, step))
-
-    def coded(self, step: Lookup | Indicator) -> Draft:
-        """Return the draft with its category step.
-
-        Raises:
-            UnsupportedModel: the values are numbers by now.
-
-        """
-        if self.steps:
-            raise UnsupportedModel(
-                f"column '{self.column}': encoding categories of a transformed number is not lowered"
-            )
-        return Draft(self.column, (fill_missing(step, self.fill),))
+from mlcore.preprocessing.steps import Array
 
 
 class Transformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]

@@ -12,8 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from mlcore.errors import UnsupportedModel
 from mlcore.preprocessing import steps
+from mlcore.preprocessing.draft import Draft
 from mlcore.preprocessing.inputs import InvalidInput, read_numbers
-from mlcore.preprocessing.lower import Draft, Transformer
+from mlcore.preprocessing.lower import Transformer
 from mlcore.preprocessing.statistics import Extremes, Moments
 from mlcore.preprocessing.steps import Array
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlcore.errors import ModelFormatError
-from mlcore.preprocessing.steps import Affine, Clip, Fill, Indicator, Lookup, Step
+from mlcore.preprocessing.steps import Affine, Clip, Fill, Indicator, Lookup, Match, Step, Times
 
 
 def step_to_json(step: Step) -> dict[str, Any]:
@@ -38,6 +38,15 @@ def step_from_json(item: Mapping[str, Any]) -> Step:
             return Fill(_read(item["value"]))
         case "affine":
             return Affine(_read(item["center"]), _read(item["scale"]))
+        case "times":
+            return Times(_read(item["factor"]), _read(item["shift"]))
+        case "match":
+            return Match(
+                tuple(_read(value) for value in item["values"]),
+                tuple(_read(value) for value in item["table"]),
+                _read(item["unknown"]),
+                _read(item["missing"]),
+            )
         case "clip":
             return Clip(_read(item["low"]), _read(item["high"]))
     raise ModelFormatError(f"transforms: unknown step {item['step']!r}; written by a newer mlcore?")

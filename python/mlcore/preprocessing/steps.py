@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,18 @@ class Affine:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.center) and math.isfinite(self.scale) and self.scale != 0):
             raise UsageError(f"center {self.center} and scale {self.scale} must be finite, and scale other than 0")
+
+
+@dataclass(frozen=True)
+class Times:
+    """Scale and shift a number: x * factor + shift, which `Affine` would round otherwise."""
+
+    factor: float
+    shift: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.factor) and math.isfinite(self.shift) and self.factor != 0):
+            raise UsageError(f"factor {self.factor} and shift {self.shift} must be finite, and factor other than 0")
 
 
 @dataclass(frozen=True)
@@ -72,8 +85,24 @@ class Indicator:
     category: str | None
 
 
-Step = Fill | Affine | Clip | Lookup | Indicator
-NumberStep = Fill | Affine | Clip
+@dataclass(frozen=True)
+class Match:
+    """Give each number that is a category its own: `table[i]` for `values[i]`, ascending, else `unknown` or `missing`."""
+
+    values: tuple[float, ...]
+    table: tuple[float, ...]
+    unknown: float
+    missing: float
+
+    def __post_init__(self) -> None:
+        if len(self.table) != len(self.values):
+            raise UsageError(f"{len(self.values)} categories have {len(self.table)} numbers")
+        if not all(low < high for low, high in pairwise(self.values)):
+            raise UsageError("the categories of a match must ascend")
+
+
+Step = Fill | Affine | Times | Clip | Lookup | Indicator | Match
+NumberStep = Fill | Affine | Times | Clip
 
 
 def fill_missing(step: Lookup | Indicator, category: str | None) -> Lookup | Indicator:
@@ -96,9 +125,9 @@ def takes_categories(steps: Sequence[Step]) -> bool:
 
 
 def evaluate(steps: Sequence[Step], values: Array, dtype: type[np.generic] = np.float32) -> Array:
-    """Return the feature of numbers in their raw type (NaN: missing), as `dtype`.
+    """Return the feature of numbers in their raw type (NaN: missing) as `dtype`, float32 or float64.
 
-    `Indicator(None)` may stand first; a step that reads strings raises UsageError.
+    `Indicator(None)` or `Match` may stand first; a step that reads strings raises UsageError.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if not steps:
@@ -137,10 +166,22 @@ def numbers(steps: Sequence[Step], x: Array) -> Array:
                 x = np.where(np.isnan(x), value, x)
             case Affine(center, scale):
                 x = (x - center) / scale
+            case Times(factor, shift):
+                x = x * factor + shift
             case Clip(low, high):
                 x = np.where(x < low, low, np.where(x > high, high, x))
             case Indicator(None) if position == 0:
                 x = np.isnan(x).astype(np.float64)
+            case Match() if position == 0:
+                x = matched(step, x)
             case _:
                 raise UsageError(f"{type(step).__name__} reads strings: it must come first, on a string column")
     return x
+
+
+def matched(step: Match, x: Array) -> Array:
+    """Return the number of each float64 value's own category."""
+    places = np.searchsorted(step.values, x)
+    found = np.append(step.table, step.unknown)[places]
+    equal = np.append(step.values, np.nan)[places] == x
+    return np.where(np.isnan(x), step.missing, np.where(equal, found, step.unknown))

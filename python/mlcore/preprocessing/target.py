@@ -11,9 +11,9 @@ from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
+from mlcore.preprocessing.draft import Draft
 from mlcore.preprocessing.encode import CategoryEncoder
 from mlcore.preprocessing.inputs import InvalidInput, read_columns
-from mlcore.preprocessing.lower import Draft
 from mlcore.preprocessing.statistics import Cells, target_means
 from mlcore.preprocessing.steps import Array, Lookup
 

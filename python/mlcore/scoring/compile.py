@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 import os
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
+from typing import Any, overload
 
 from mlcore import backend as backends
 from mlcore import models
 from mlcore.bundle import Bundle
 from mlcore.bundle import load as load_bundle
 from mlcore.data.types import type_named
-from mlcore.errors import BackendUnavailable, UnsupportedModel, UsageError
-from mlcore.models import Model
-from mlcore.preprocessing.features import Feature
+from mlcore.errors import BackendUnavailable, UsageError
+from mlcore.scoring.composite import Composite
+from mlcore.scoring.estimators import Importer
 from mlcore.scoring.scorer import Scorer
 
 ENGINES = ("auto", "planes", "deep", "walk")
+
+
+@overload
+def compile(
+    model: Bundle | str | Path | bytes,
+    *,
+    backend: str = "auto",
+    threads: int | None = None,
+    iteration_range: tuple[int, int] | None = None,
+    missing: float | None = None,
+    engine: str = "auto",
+) -> Scorer: ...
+
+
+@overload
+def compile(
+    model: object,
+    *,
+    backend: str = "auto",
+    threads: int | None = None,
+    iteration_range: tuple[int, int] | None = None,
+    missing: float | None = None,
+    engine: str = "auto",
+) -> Scorer | Composite: ...
 
 
 def compile(
@@ -32,13 +51,14 @@ def compile(
     iteration_range: tuple[int, int] | None = None,
     missing: float | None = None,
     engine: str = "auto",
-) -> Scorer:
-    """Return a Scorer that gives the same numbers as `model`, faster.
+) -> Scorer | Composite:
+    """Return a Scorer that gives the same numbers as `model`, faster; a Composite of Scorers for one made of several.
 
     Args:
         model: a Booster of XGBoost or LightGBM, or one of their scikit-learn wrappers; the path or bytes of an XGBoost JSON
-            or UBJ model, or of a LightGBM text model, or that text; a scikit-learn `Pipeline` of an mlcore
-            `ColumnTransformer` and one of these; a Bundle, its folder, or a reference such as "churn@champion".
+            or UBJ model, or of a LightGBM text model, or that text; a fitted scikit-learn estimator; a `Pipeline` of
+            transformers, mlcore's or scikit-learn's, and one of these; a Bundle, its folder, or a reference such as
+            "churn@champion".
         backend: "auto", "cpu", "numba" or "cuda"; only "auto" falls back.
         threads: at most this many; by default what the machine, its cgroup and MLCORE_THREADS allow.
         iteration_range: score with the boosting rounds [first, end) alone; by default with all of them, or, of a
@@ -73,11 +93,7 @@ def compile(
                 "a Bundle is scored as it was measured; iteration_range and missing belong to its training"
             )
         return _from_bundle(model, options)
-    if hasattr(model, "steps") and hasattr(model, "named_steps"):
-        return _from_pipeline(model, iteration_range, missing, options)
-    read, given = _read(model, iteration_range, missing)
-    features = tuple(Feature(name, name, ()) for name in read.feature_names)
-    return _scorer(read, features, named=read.named, **given, **options)
+    return Importer(iteration_range, missing, options).compile(model)
 
 
 def _names_a_bundle(model: str | Path) -> bool:
@@ -101,69 +117,3 @@ def _from_bundle(bundle: Bundle, options: dict[str, Any]) -> Scorer:
         digest=bundle.digest,
         **options,
     )
-
-
-def _from_pipeline(
-    pipeline: Any, iterations: tuple[int, int] | None, missing: float | None, options: dict[str, Any]
-) -> Scorer:
-    *before, (_, last) = pipeline.steps
-    if len(before) != 1 or not hasattr(before[0][1], "to_transforms"):
-        kinds = ", ".join(type(step).__name__ for _, step in pipeline.steps)
-        raise UnsupportedModel(
-            f"Pipeline of {kinds}: only an mlcore.preprocessing.ColumnTransformer followed by a model is compiled"
-        )
-    read, given = _read(last, iterations, missing)
-    if not math.isnan(given["missing"]):
-        raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
-    features = before[0][1].to_transforms().features
-    return _scorer(read, features, named=True, **given, **options)
-
-
-def _read(model: Any, iterations: tuple[int, int] | None, missing: float | None) -> tuple[Model, dict[str, Any]]:
-    """The model in neutral form, what stands for a missing value, and whether the source's `predict` gives labels."""
-    if hasattr(model, "booster_"):
-        return _read_lightgbm(model, iterations, missing)
-    if not hasattr(model, "get_booster"):
-        read = models.read(model, iterations=iterations)
-        return read, {"predicts": "value", "missing": _missing(read, missing)}
-    if missing is None:
-        missing = model.missing if getattr(model, "missing", None) is not None else math.nan
-    booster = model.get_booster()
-    best = booster.attributes().get("best_iteration")
-    if best is not None and (iterations is None or iterations[1] == 0):  # the wrappers stop there by themselves
-        iterations = (0, int(best) + 1)
-    if model.booster == "gblinear":
-        iterations = None
-    predicts = "label" if hasattr(model, "predict_proba") else "value"
-    return models.read(booster, iterations=iterations), {"predicts": predicts, "missing": float(missing)}
-
-
-def _read_lightgbm(
-    model: Any, iterations: tuple[int, int] | None, missing: float | None
-) -> tuple[Model, dict[str, Any]]:
-    """As `_read`, of LightGBM's scikit-learn wrappers; its Booster stops at its best iteration by itself."""
-    if model.get_params().get("pred_early_stop"):
-        raise UnsupportedModel("pred_early_stop=True leaves trees out row by row; set it to False to compile the model")
-    labels = hasattr(model, "classes_") and not callable(model.objective_)
-    given = {"predicts": "label", "classes": np.asarray(model.classes_)} if labels else {"predicts": "value"}
-    read = models.read(model.booster_, iterations=iterations)
-    return read, {**given, "missing": _missing(read, missing)}
-
-
-def _missing(read: Model, missing: float | None) -> float:
-    """The number that stands for a missing value; NaN where there is none."""
-    if missing is not None and read.source == "lightgbm":
-        raise UsageError("missing= is XGBoost's; a LightGBM model says itself whether 0 is missing beside NaN")
-    return math.nan if missing is None else missing
-
-
-def _scorer(model: Model, features: tuple[Feature, ...], **given: Any) -> Scorer:
-    return Scorer(model=model, features=features, digest=_digest(model, features), **given)
-
-
-def _digest(model: Model, features: tuple[Feature, ...]) -> str:
-    sink = pa.BufferOutputStream()
-    table = model.to_arrow()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return hashlib.sha256(sink.getvalue().to_pybytes() + repr(features).encode()).hexdigest()

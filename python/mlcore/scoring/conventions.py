@@ -21,11 +21,18 @@ class Conventions:
     """A NumPy array of integers passes through float32, whatever type the model compares in."""
     joins_names: bool = False
     """A space in a column's name stands as an underscore in the model."""
+    recodes_numbers: bool = True
+    """A table's categories that are numbers are categories; elsewhere they are the numbers that they are."""
+    takes_positions: bool = True
+    """In a matrix, numbers stand for the positions of stored categories."""
+    sparse_missing: bool = True
+    """A missing value may stand in a sparse row."""
 
 
 _BY_SOURCE: Final = {
     "xgboost": Conventions(absent=math.nan, refuses_unknown_categories=True),
     "lightgbm": Conventions(narrows_integers=True, joins_names=True),
+    "sklearn": Conventions(recodes_numbers=False, takes_positions=False, sparse_missing=False),
 }
 
 

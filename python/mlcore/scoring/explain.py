@@ -10,12 +10,13 @@ from mlcore.ops import ExplainerArrays
 from mlcore.scoring.plan import Plan
 
 
-def explainer_arrays(model: TreeEnsemble, plan: Plan) -> ExplainerArrays:
-    """Return what the `explain` op needs of a model that is compiled to `plan`.
+def explainer_arrays(trees: TreeEnsemble, plan: Plan) -> ExplainerArrays:
+    """Return what the `explain` op needs of trees that are compiled to `plan`."""
+    return ExplainerArrays(plan.forest, trees.feature, trees.cover, trees.n_features)
 
-    Raises:
-        UnsupportedModel: its leaves hold vectors or are linear, or nobody knows how many training rows passed its nodes.
-    """
+
+def refuse_unexplained(model: TreeEnsemble) -> None:
+    """Raise UnsupportedModel where leaves hold vectors or are linear, or nobody knows how many training rows passed nodes."""
     if model.value.shape[1] != 1:
         raise UnsupportedModel(
             "a model whose leaves hold a value for each output is not explained; XGBoost refuses too"
@@ -32,4 +33,3 @@ def explainer_arrays(model: TreeEnsemble, plan: Plan) -> ExplainerArrays:
         first = int(np.searchsorted(model.tree_start, weightless[0], side="right")) - 1
         node = int(weightless[0] - model.tree_start[first])
         raise UnsupportedModel(f"tree {first}, node {node}: no training rows passed it, so SHAP values are not defined")
-    return ExplainerArrays(plan.forest, model.feature, model.cover, model.n_features)

@@ -9,7 +9,7 @@ by bisection with the chain itself, a category by asking the chain.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from mlcore.errors import UnsupportedModel
 from mlcore.models.ensemble import Categories
-from mlcore.preprocessing.features import Affine, Step, evaluate, evaluate_categories
+from mlcore.preprocessing.features import Affine, Match, Step, Times, evaluate, evaluate_categories
 from mlcore.scoring import line
 from mlcore.scoring.line import Array, Keys, NumericKind
 
@@ -85,7 +85,7 @@ def fold_numeric(
     Raises:
         UnsupportedModel: the column needs more than 65,535 edges.
     """
-    rising = {feature: _rises(source.steps) for feature, source in sources.items()}
+    rising = {feature: _rises(source.steps) for feature, source in sources.items() if _match_of(source) is None}
     counts = [len(split.bounds) for split in splits]
     first = np.cumsum([0, *counts]).tolist()
     dtype = next(iter(sources.values())).dtypes[-1]
@@ -93,7 +93,7 @@ def fold_numeric(
     owners = np.repeat(np.array([split.feature for split in splits], np.int64), counts)
     found, reachable = _raw_edges(thresholds, owners, sources, rising, kind)
     extra = line.keys(extra_edges) if extra_edges is not None else np.zeros(0, np.int64)
-    edge_keys = np.unique(np.concatenate([found[reachable], extra]))
+    edge_keys = np.unique(np.concatenate([found[reachable], extra, *_match_edges(sources.values(), kind)]))
     edges = line.values(edge_keys, kind)
     n_codes = len(edges) + 1
     if n_codes > MAX_CODES:
@@ -103,7 +103,7 @@ def fold_numeric(
     lowest = line.values(np.array(line.ends(kind)[:1], np.int64), kind)
     representatives = np.concatenate([lowest, edges])
     predicates = [
-        _numeric_predicate(split, sources[split.feature], codes[at], rising[split.feature], representatives,
+        _numeric_predicate(split, sources[split.feature], codes[at], rising.get(split.feature), representatives,
                            _missing_goes_right(split, missing[split.feature]))
         for split, at in zip(splits, first, strict=False)
     ]  # fmt: skip
@@ -111,17 +111,40 @@ def fold_numeric(
 
 
 def _rises(steps: Sequence[Step]) -> bool:
-    return sum(isinstance(step, Affine) and step.scale < 0 for step in steps) % 2 == 0
+    factors = [
+        step.scale if isinstance(step, Affine) else step.factor for step in steps if isinstance(step, Affine | Times)
+    ]
+    return sum(factor < 0 for factor in factors) % 2 == 0
+
+
+def _match_of(source: Source) -> Match | None:
+    first = source.steps[0] if source.steps else None
+    return first if isinstance(first, Match) else None
+
+
+def _match_edges(sources: Iterable[Source], kind: NumericKind) -> list[Keys]:
+    """Where raw values become, and cease to be, a category of a match: between two such the feature stays the same."""
+    found = []
+    for match in filter(None, map(_match_of, sources)):
+        values = np.array(match.values, np.float64)
+        limits = np.concatenate([values, np.nextafter(values, np.inf)])
+
+        def crossed(raw: Array, limits: Array = limits) -> Array:
+            return np.asarray(raw.astype(np.float64) >= limits)
+
+        at, reachable = line.first_true(crossed, _guess(limits, (), kind), kind)
+        found.append(at[reachable])
+    return found
 
 
 def _raw_edges(
     thresholds: Array, owners: Array, sources: dict[int, Source], rising: dict[int, bool], kind: NumericKind
 ) -> tuple[Keys, Array]:
-    """For each threshold the lowest raw value that has crossed it, going up the raw line."""
+    """For each threshold of a monotone feature the lowest raw value that has crossed it, going up the raw line."""
     found, reachable = np.zeros(len(thresholds), np.int64), np.zeros(len(thresholds), bool)
-    for feature, source in sources.items():
-        mine = np.flatnonzero(owners == feature)
-        limits, up = thresholds[mine], rising[feature]
+    for feature, up in rising.items():
+        source, mine = sources[feature], np.flatnonzero(owners == feature)
+        limits = thresholds[mine]
 
         def crossed(raw: Array, limits: Array = limits, source: Source = source, up: bool = up) -> Array:
             value = source.values(raw)
@@ -139,6 +162,8 @@ def _guess(limits: Array, steps: tuple[Step, ...], kind: NumericKind) -> Keys:
         for step in reversed(steps):
             if isinstance(step, Affine):
                 raw = raw * step.scale + step.center
+            if isinstance(step, Times):
+                raw = (raw - step.shift) / step.factor
         if kind[0] == "i":
             bound = 2.0 ** (30 if kind == "i4" else 62)
             return line.keys(np.clip(np.nan_to_num(np.ceil(raw)), -bound, bound).astype(kind))
@@ -146,9 +171,10 @@ def _guess(limits: Array, steps: tuple[Step, ...], kind: NumericKind) -> Keys:
 
 
 def _numeric_predicate(
-    split: Split, source: Source, code: int, rises: bool, representatives: Array, missing: bool
+    split: Split, source: Source, code: int, rises: bool | None, representatives: Array, missing: bool
 ) -> Predicate:
-    if len(split.bounds) == 1:
+    """`rises` says how a monotone feature goes; None of one that is not."""
+    if len(split.bounds) == 1 and rises is not None:
         return Predicate(code, None, missing != (not rises), inverted=not rises)
     return Predicate(0, _goes_right(split, source.values(representatives)), missing)
 

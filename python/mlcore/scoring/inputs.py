@@ -15,6 +15,7 @@ from mlcore.data.tables import Column, column, dictionary_column, numpy_columns,
 from mlcore.data.types import is_text
 from mlcore.errors import DataError, SchemaMismatch
 from mlcore.models.ensemble import Categories
+from mlcore.preprocessing.features import Affine, Clip, Feature, Fill, Match, Step, Times, evaluate, evaluate_categories
 from mlcore.scoring.conventions import Conventions
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan
@@ -93,9 +94,20 @@ def _blocks(
     if named and conventions.joins_names:
         table = _joined_names(table, names)
     table = _in_order(table, names, named)
-    for batch in _cast(table, types).to_batches():
+    table = _cast(table, types)
+    if not conventions.recodes_numbers:
+        table = _without_coded_numbers(table)
+    for batch in table.to_batches():
         if batch.num_rows:
             yield Block(tuple(_column(batch, name) for name in names), batch.num_rows)
+
+
+def _without_coded_numbers(table: pa.Table) -> pa.Table:
+    """The table with dictionaries of anything but strings written out."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type) and not is_text(field.type):
+            table = table.set_column(index, field.name, table.column(index).cast(field.type.value_type))
+    return table
 
 
 def _column(batch: pa.RecordBatch, name: str) -> Column:
@@ -123,6 +135,20 @@ def _dense(X: Any, absent: float) -> Iterator[Array]:
         dense = np.full(part.shape, absent, part.dtype, order="F")
         dense[np.repeat(np.arange(part.shape[0]), np.diff(part.indptr)), part.indices] = part.data
         yield dense
+
+
+def used_columns(X: Any, inputs: Sequence[str], used: Sequence[str], *, named: bool) -> Any:
+    """Return the `used` ones of X's columns `inputs`: of a matrix, or of a table whose names mean nothing."""
+    places = [inputs.index(name) for name in used]
+    matrix = isinstance(X, np.ndarray) or type(X).__module__.startswith("scipy.sparse")
+    if not matrix and named:
+        return X
+    X = X if matrix else to_table(X)
+    if len(X.shape) != 2 or X.shape[1] != len(inputs):
+        raise SchemaMismatch(f"expected rows of {len(inputs)} columns, found an array of shape {X.shape}")
+    if not matrix:
+        return X.select(places)
+    return X[:, places] if isinstance(X, np.ndarray) else X.tocsc()[:, places]
 
 
 def _without(block: Block, missing: float) -> Block:
@@ -235,6 +261,71 @@ def _refuse_unknown(item: Column, categories: Categories) -> None:
     unknown = _places(item.name, item.dictionary, categories) == len(categories)
     for index in used[unknown[used]][:1]:
         raise DataError(f"column '{item.name}': category {item.dictionary[int(index)]} was not in the training data")
+
+
+def refuse_missing(features: Sequence[Feature], block: Block) -> None:
+    """Raise DataError where a feature is missing that no step fills."""
+    by_name = {item.name: item for item in block.columns}
+    for feature in features:
+        if _gives_missing(feature.steps, by_name[feature.column]):
+            raise missing_error(feature.column)
+
+
+def _gives_missing(steps: Sequence[Step], item: Column) -> bool:
+    valid = valid_rows(item)
+    if item.dictionary is not None:
+        known, _, missing = evaluate_categories(steps, item.dictionary.cast(pa.string()).to_pylist())
+        return bool(np.isnan(np.append(known, missing)[np.where(valid, item.values, -1)]).any())
+    if steps and isinstance(steps[0], Match):
+        return bool(np.isnan(evaluate(steps, np.where(valid, item.values, np.nan))).any())
+    if steps and not np.isnan(evaluate(steps, np.array([np.nan]))[0]):
+        return False
+    return not valid.all() or (item.values.dtype.kind == "f" and bool(np.isnan(item.values).any()))
+
+
+def missing_error(name: str) -> DataError:
+    """Return the error of a missing value that the model cannot score."""
+    return DataError(f"column '{name}' has a missing value, which the model cannot score; impute it first")
+
+
+def refuse_unaccepted(features: Sequence[Feature], block: Block) -> None:
+    """Raise DataError where a row holds a category that a feature does not accept."""
+    by_name = {item.name: item for item in block.columns}
+    for name, accepts in {(feature.column, feature.accepts or ()) for feature in features}:
+        item, present = by_name[name], [category for category in accepts if category is not None]
+        missing = ~valid_rows(item)
+        if item.dictionary is None:
+            missing |= np.isnan(item.values)
+            unknown = ~np.isin(item.values, present) & ~missing
+            found = item.values[unknown][:1].tolist()
+        else:
+            used = item.values[~missing]
+            unknown = _places(name, item.dictionary, tuple(map(str, present)))[used] == len(present)
+            found = [item.dictionary[int(index)] for index in used[unknown][:1]]
+        if found:
+            raise DataError(f"column '{name}': category {found[0]} was not in the training data")
+        if None not in accepts and missing.any():
+            raise DataError(f"column '{name}': a missing value was not in the training data")
+
+
+def refuse_float32(features: Sequence[Feature], block: Block, own: np.dtype[Any]) -> None:
+    """Raise SchemaMismatch where scikit-learn would compute in float32, in a way of each version's own.
+
+    What it fills in is rounded to float32 as well, which a model that reads float32, its `own` type, does anyway.
+    """
+    by_name = {item.name: item for item in block.columns}
+    for feature in features:
+        if by_name[feature.column].values.dtype == np.float32 and any(_rounds(step, own) for step in feature.steps):
+            raise SchemaMismatch(
+                f"column '{feature.column}' is float32, which scikit-learn's transformers round to at every step; "
+                "pass float64"
+            )
+
+
+def _rounds(step: Step, own: np.dtype[Any]) -> bool:
+    if isinstance(step, Fill):
+        return own != np.float32 and float(np.float32(step.value)) != step.value
+    return isinstance(step, Affine | Times | Clip)
 
 
 def valid_rows(item: Column) -> Array:

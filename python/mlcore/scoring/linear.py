@@ -10,51 +10,72 @@ import pyarrow as pa
 
 from mlcore.data.tables import Column
 from mlcore.errors import SchemaMismatch
-from mlcore.models import LinearModel, TreeEnsemble
+from mlcore.models import LinearModel, NeuralNetwork, TreeEnsemble
 from mlcore.models.leaves import LinearLeaves
 from mlcore.preprocessing.features import Feature, evaluate_categories
 from mlcore.preprocessing.steps import Indicator, Lookup, takes_categories
 from mlcore.scoring.fold import Source
-from mlcore.scoring.inputs import Block, valid_rows
+from mlcore.scoring.inputs import Block, missing_error, valid_rows
 from mlcore.scoring.line import Array
 
 _ROWS: Final = 4096  # at a time: a feature's values and products stay in the L1 cache
 
 
-def add_margins(model: LinearModel, features: tuple[Feature, ...], block: Block, out: Array) -> None:
+Features = tuple[Feature, ...]
+Sources = tuple[Source, ...]
+
+
+def add_margins(model: LinearModel, features: Features, sources: Sources, block: Block, out: Array) -> None:
     """Add `bias` and each feature's part, in the features' order, to the margins (rows, outputs) of a block."""
     out += model.bias
-    for _, rows, k, part, present in _parts(model, features, block):
+    for _, rows, k, part, present in _parts(model, features, sources, block):
         np.add(out[rows, k], part, out=out[rows, k], where=present)
 
 
-def add_contributions(model: LinearModel, features: tuple[Feature, ...], block: Block, out: Array) -> None:
+def add_contributions(model: LinearModel, features: Features, sources: Sources, block: Block, out: Array) -> None:
     """Add each feature's part to out, (rows, outputs, features + 1), and last `bias`."""
     out[:, :, -1] += model.bias
-    for feature, rows, k, part, present in _parts(model, features, block):
+    for feature, rows, k, part, present in _parts(model, features, sources, block):
         np.add(out[rows, k, feature], part, out=out[rows, k, feature], where=present)
 
 
 def _parts(
-    model: LinearModel, features: tuple[Feature, ...], block: Block
+    model: LinearModel, features: Features, sources: Sources, block: Block
 ) -> Iterator[tuple[int, slice, int, Array, Array]]:
     """Yield feature, rows, output, the feature's value times its weight, and where it is not missing."""
+    for rows, values in feature_values(model, features, sources, block):
+        for feature, (value, weights) in enumerate(zip(values, model.weights, strict=True)):
+            present = ~np.isnan(value)
+            for k, weight in enumerate(weights):
+                yield feature, rows, k, value * weight, present
+
+
+def feature_values(
+    model: LinearModel | NeuralNetwork, features: Features, sources: Sources, block: Block
+) -> Iterator[tuple[slice, Iterator[Array]]]:
+    """Yield spans of a block's rows, each with the values of its features, one after another.
+
+    Raises:
+        DataError: a feature is missing and the model does not accept that.
+    """
     items = _items(features, block)
-    sources = [Source(feature.steps, None, _dtypes(model, feature)) for feature in features]
     tables = [_table(item, source) for item, source in zip(items, sources, strict=True)]
+
+    def value(i: int, rows: slice) -> Array:
+        found = _values(items[i], sources[i], tables[i], rows)
+        if not model.accepts_missing and np.isnan(found).any():
+            raise missing_error(items[i].name)
+        return found
+
     for first in range(0, block.rows, _ROWS):
         rows = slice(first, min(first + _ROWS, block.rows))
-        for f, (item, source, table) in enumerate(zip(items, sources, tables, strict=True)):
-            value = _values(item, source, table, rows)
-            present = ~np.isnan(value)
-            for k, weight in enumerate(model.weights[f]):
-                yield f, rows, k, value * weight, present
+        yield rows, (value(i, rows) for i in range(len(items)))
 
 
 def add_leaves(
     model: TreeEnsemble,
-    features: tuple[Feature, ...],
-    sources: tuple[Source, ...],
+    features: Features,
+    sources: Sources,
     block: Block,
     nodes: Array,
     out: Array,
@@ -88,15 +109,10 @@ def _leaf_sums(leaves: LinearLeaves, plain: Array, place: Array, values: Array, 
     return np.where(missing, plain[node], total)
 
 
-def _items(features: tuple[Feature, ...], block: Block) -> list[Column]:
+def _items(features: Features, block: Block) -> list[Column]:
     """The raw column of each feature."""
     by_name = {item.name: item for item in block.columns}
     return [by_name[feature.column] for feature in features]
-
-
-def _dtypes(model: LinearModel, feature: Feature) -> tuple[type[np.generic], ...]:
-    own = model.weights.dtype.type
-    return (np.float32, own) if feature.steps else (own,)
 
 
 def _table(item: Column, source: Source) -> Array | None:

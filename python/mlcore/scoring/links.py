@@ -34,6 +34,15 @@ def rising(margins: Array) -> Array:
     return out
 
 
+def _shares(scores: Array) -> Array:
+    """Return several scores a row, none negative, over their sum; equal shares where all are zero. One stays as it is."""
+    if scores.shape[1] == 1:
+        return scores
+    none = ~scores.any(axis=1, keepdims=True)
+    scores = np.where(none, 1.0, scores)
+    return np.asarray(scores / scores.sum(axis=1, keepdims=True))
+
+
 def softmax(margins: Array) -> Array:
     """Return exp(margin - the row's highest), over its sum; the sum in float64, as XGBoost's."""
     powers = np.exp(margins - margins.max(axis=1, keepdims=True))
@@ -44,10 +53,14 @@ def softmax(margins: Array) -> Array:
 def sigmoid(margins: Array, backend: Backend) -> Array:
     """Return 1 / (1 + exp(-margin)); of float32 by XGBoost's own formula."""
     if margins.dtype == np.float64:
-        return np.asarray(1 / (1 + np.exp(-margins)))
+        return _logistic(margins)
     out = np.empty_like(margins)
     ops.sigmoid(margins.reshape(-1), out.reshape(-1), backend=backend)
     return out
+
+
+def _logistic(x: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-x)))
 
 
 _LINKS: Final[dict[Link, Callable[[Array], Array]]] = {
@@ -60,4 +73,9 @@ _LINKS: Final[dict[Link, Callable[[Array], Array]]] = {
     "softplus": lambda margins: np.log1p(np.exp(margins)),
     "signed_square": lambda margins: np.sign(margins) * margins * margins,
     "softmax": softmax,
+    "probability": lambda margins: margins,
+    "halflogit": lambda margins: _logistic(2 * margins),
+    "ramp": lambda margins: _shares((np.clip(margins, -1, 1) + 1) / 2),
+    "shares": lambda margins: _shares(_logistic(margins)),
+    "isolation": lambda margins: np.asarray(-(2 ** (-margins))),
 }

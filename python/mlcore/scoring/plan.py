@@ -12,7 +12,7 @@ from mlcore.errors import SchemaMismatch, UnsupportedModel
 from mlcore.models import TreeEnsemble
 from mlcore.models.ensemble import Categories
 from mlcore.ops.forest import ForestArrays
-from mlcore.preprocessing.features import Feature
+from mlcore.preprocessing.features import Feature, Indicator, Lookup
 from mlcore.scoring import conventions
 from mlcore.scoring.fold import FoldedColumn, Predicate, Source, Split, fold_categories, fold_numeric
 from mlcore.scoring.line import Array
@@ -56,6 +56,7 @@ def build(
     extra_categories: Mapping[str, Sequence[str]],
     *,
     narrowed: bool = False,
+    wide: bool = False,
     positional: bool = False,
 ) -> Plan:
     """Return the plan for raw columns of these kinds; a profile's edges and categories are coded beside the model's own.
@@ -66,6 +67,7 @@ def build(
         kinds: of the raw columns, by name.
         extra_edges, extra_categories: what a profile tells apart, by raw column.
         narrowed: what steps make of a value passes through float32 on its way into the model, as in a Bundle's transforms.
+        wide: every value passes through float64 on its way into the model, as in scikit-learn's transformers.
         positional: numbers stand for the positions of stored categories, as they do in a NumPy array.
 
     Raises:
@@ -81,13 +83,14 @@ def build(
     swapped = np.zeros(model.n_nodes, bool)
     by_split: dict[int, tuple[int, bool]] = {}
     of_column: dict[str, list[int]] = {feature.column: [] for feature in features}
-    sources = _sources(model, features, kinds, narrowed, positional)
+    sources = _sources(model, features, kinds, narrowed=narrowed, wide=wide, positional=positional)
+    by_position = positional and conventions.of(model).takes_positions
     for i, split in enumerate(splits):
         of_column[features[split.feature].column].append(i)
     for index, (name, mine) in enumerate(of_column.items()):
         edges, categories = extra_edges.get(name), extra_categories.get(name)
         own = {i: sources[i] for i, feature in enumerate(features) if feature.column == name}
-        folded = _fold([splits[i] for i in mine], own, name, kinds[name], edges, categories or (), positional)
+        folded = _fold([splits[i] for i in mine], own, name, kinds[name], edges, categories or (), by_position)
         watched = None
         if folded.edges is None and categories is not None:
             watched = _places_in(categories, folded.categories)
@@ -113,6 +116,38 @@ def build(
         n_outputs=model.n_outputs,
     )
     return Plan(tuple(columns), forest, sources)
+
+
+def parts(model: TreeEnsemble, features: Sequence[Feature], most: int) -> list[TreeEnsemble]:
+    """Return the trees in spans, in order, no more than `most` thresholds to a raw column in each: codes have 16 bits.
+
+    Margins are sums in tree order, so that span after span gives the same bits. A single tree is not divided.
+    """
+    if model.n_trees < 2 or _most_thresholds(model, features) <= most:
+        return [model]
+    middle = model.n_trees // 2
+    halves = (model.trees(0, middle), model.trees(middle, model.n_trees))
+    return [part for half in halves for part in parts(half, features, most)]
+
+
+def _most_thresholds(model: TreeEnsemble, features: Sequence[Feature]) -> int:
+    """The distinct thresholds of the raw column that has most of them; bounds of interval sets are not counted."""
+    places = {name: i for i, name in enumerate(dict.fromkeys(feature.column for feature in features))}
+    column = np.array([places[feature.column] for feature in features], np.int64)
+    asked = np.flatnonzero((model.feature >= 0) & (model.interval_set < 0))
+    feature = model.feature[asked].astype(np.int64)
+    order = np.lexsort([model.threshold[asked], feature])
+    feature, threshold = feature[order], model.threshold[asked][order]
+    new = np.ones(len(order), bool)
+    new[1:] = (feature[1:] != feature[:-1]) | (threshold[1:] != threshold[:-1])
+    return int(np.bincount(column[feature[new]], minlength=1).max())
+
+
+def float_types(own: type[np.generic], feature: Feature, *, narrowed: bool, wide: bool) -> tuple[type[np.generic], ...]:
+    """Return the float types that a feature passes through on its way into a model that computes in `own`."""
+    if wide:
+        return np.float64, own
+    return (np.float32, own) if narrowed and feature.steps else (own,)
 
 
 def _unique_splits(model: TreeEnsemble) -> tuple[list[Split], Array]:
@@ -152,24 +187,26 @@ def _places_in(watched: Sequence[str], categories: Categories) -> Array:
 
 
 def _sources(
-    model: TreeEnsemble, features: Sequence[Feature], kinds: Mapping[str, Kind], narrowed: bool, positional: bool
+    model: TreeEnsemble,
+    features: Sequence[Feature],
+    kinds: Mapping[str, Kind],
+    *,
+    narrowed: bool,
+    wide: bool,
+    positional: bool,
 ) -> tuple[Source, ...]:
     own, known = model.threshold.dtype.type, conventions.of(model)
     stored = model.stored_categories
     if model.category_lists and not positional:
         stored = _listed_categories(model, features, kinds)
 
-    def through_float32(feature: Feature) -> bool:
-        whole = positional and known.narrows_integers and kinds[feature.column] in ("i4", "i8")
-        return (narrowed and bool(feature.steps)) or whole
+    def dtypes(feature: Feature) -> tuple[type[np.generic], ...]:
+        if not wide and positional and known.narrows_integers and kinds[feature.column] in ("i4", "i8"):
+            return np.float32, own
+        return float_types(own, feature, narrowed=narrowed, wide=wide)
 
     return tuple(
-        Source(
-            feature.steps,
-            stored[i],
-            (np.float32, own) if through_float32(feature) else (own,),
-            known.refuses_unknown_categories,
-        )
+        Source(feature.steps, stored[i], dtypes(feature), known.refuses_unknown_categories)
         for i, feature in enumerate(features)
     )
 
@@ -202,9 +239,13 @@ def _fold(
         if any(map(_names_categories, sources.values())) or (stored and not positional):
             raise SchemaMismatch(f"column '{name}': the model expects categories, found numbers")
         return fold_numeric(splits, sources, kind, extra_edges)
-    if not all(source.stored_categories is not None or source.steps for source in sources.values()):
+    if not all(source.stored_categories is not None or _reads_strings(source) for source in sources.values()):
         raise SchemaMismatch(f"column '{name}': the model expects numbers, found categories")
     return fold_categories(splits, sources, extra_categories)
+
+
+def _reads_strings(source: Source) -> bool:
+    return bool(source.steps) and isinstance(source.steps[0], Lookup | Indicator)
 
 
 def _names_categories(source: Source) -> bool:

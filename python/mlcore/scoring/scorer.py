@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property, partial
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -14,20 +14,41 @@ import pyarrow as pa
 
 from mlcore import ops
 from mlcore.backend import Backend
-from mlcore.errors import DataError, UsageError
-from mlcore.models import LinearModel, Model, TreeEnsemble
+from mlcore.errors import DataError, UnsupportedModel, UsageError
+from mlcore.models import LinearModel, Model, NeuralNetwork, TreeEnsemble
 from mlcore.preprocessing.features import Feature
 from mlcore.profile import CategoricalColumn, NumericColumn, Profile
-from mlcore.scoring import conventions, linear, links
-from mlcore.scoring.explain import explainer_arrays
-from mlcore.scoring.fold import describe_steps
-from mlcore.scoring.inputs import Block, blocks, kernel_columns, pieces, places_of
+from mlcore.scoring import conventions, linear, links, neural
+from mlcore.scoring.conventions import Conventions
+from mlcore.scoring.explain import explainer_arrays, refuse_unexplained
+from mlcore.scoring.fold import MAX_CODES, Source, describe_steps
+from mlcore.scoring.inputs import (
+    Block,
+    blocks,
+    kernel_columns,
+    pieces,
+    places_of,
+    refuse_float32,
+    refuse_missing,
+    refuse_unaccepted,
+    used_columns,
+)
 from mlcore.scoring.line import Array
-from mlcore.scoring.plan import Kind, Plan, build
+from mlcore.scoring.plan import Kind, Plan, build, float_types, parts
 from mlcore.scoring.tally import Tally
 
 FEW_ROWS: Final = 16  # up to which walking trees row by row beats laying out blocks
 _LINEAR_ROWS: Final = 1 << 14  # at a time: the nodes of all trees are written out for them
+Key = tuple[Kind | bool, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """Trees that follow one another in the model, their plan, and what the backend made of it."""
+
+    trees: TreeEnsemble
+    plan: Plan
+    handle: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +74,16 @@ class Scorer:
     engine: str = "auto"
     classes: Array | None = None
     """The labels that `predict` gives; None: their numbers."""
-    _plans: dict[tuple[Kind | bool, ...], tuple[Plan, Any]] = field(default_factory=dict, repr=False)
-    _explainers: dict[tuple[Kind | bool, ...], Any] = field(default_factory=dict, repr=False)
+    cutoff: float | None = None
+    """The lowest score of the second class, where a row has one score; None: its probability is above one half."""
+    flat: bool = True
+    """Whether a single output has no axis of its own."""
+    wide: bool = False
+    """Whether features are float64 before the model's own cast."""
+    inputs: tuple[str, ...] = ()
+    """All columns of a matrix, where the features leave some out."""
+    _plans: dict[Key, list[Span]] = field(default_factory=dict, repr=False)
+    _explainers: dict[Key, list[Any]] = field(default_factory=dict, repr=False)
     _planning: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _few: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -66,8 +95,7 @@ class Scorer:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The type that margins are summed in."""
-        model = self.model
-        return np.dtype((model.weights if isinstance(model, LinearModel) else model.value).dtype)
+        return self.model.dtype
 
     def margin(self, X: Any, *, base_margin: Any = None) -> Array:
         """Return the raw margins, in the model's float type: base margin plus leaf values, before the link.
@@ -91,6 +119,8 @@ class Scorer:
 
     def predict(self, X: Any, *, base_margin: Any = None) -> Array:
         """Return what the source's own `predict` returns: labels of a classifier, else `predict_value`."""
+        if self.classes is not None and self.cutoff is not None:
+            return np.asarray(self.classes[self._class_index(self._margins(X, base_margin), self.cutoff)])
         value = self.predict_value(X, base_margin=base_margin)
         if self.predicts == "value":
             return value
@@ -105,24 +135,43 @@ class Scorer:
     def predict_proba(self, X: Any, *, base_margin: Any = None) -> Array:
         """Return the probability of each class, shape (n, classes); of each label, where a row may have several."""
         link = self.model.link
-        if link not in ("sigmoid", "softmax", "argmax"):
+        if link not in ("sigmoid", "softmax", "argmax", "halflogit", "probability", "ramp", "shares"):
             raise AttributeError(f"predict_proba needs a classifier; this model's objective is {self.model.objective}")
         margins = self._margins(X, base_margin)
         if link == "argmax":
             return links.softmax(margins)
         value = self.link(margins)
-        return value if value.shape[1] > 1 else np.concatenate([1 - value, value], axis=1)
+        return value if link == "probability" or value.shape[1] > 1 else np.concatenate([1 - value, value], axis=1)
+
+    def score_samples(self, X: Any) -> Array:
+        """Return how normal each row is to an isolation forest, shape (n,): from -1, and lower the stranger it is."""
+        if self.model.link != "isolation":
+            raise AttributeError(f"score_samples is an isolation forest's; this model is {self.model.objective}")
+        return self.predict_value(X)
+
+    def decision_function(self, X: Any) -> Array:
+        """Return the scores that pick a label: margins; of an isolation forest `score_samples` above its offset."""
+        if self.model.link == "isolation":
+            return self.predict_value(X) - (self.cutoff or 0.0)
+        return self.margin(X)
+
+    def _class_index(self, margins: Array, cutoff: float) -> Array:
+        """Each row's class: the one of the highest score, or the second from `cutoff` on."""
+        scores = self.link(margins) if self.model.link == "isolation" else margins
+        if self.model.link == "probability" or scores.shape[1] > 1:
+            return np.asarray(np.argmax(scores, axis=1))
+        return (scores[:, 0] >= cutoff).astype(np.intp)
 
     def leaf_ids(self, X: Any) -> Array:
         """Return the leaf each row reaches in each tree, int32 of shape (n, trees), as the source library numbers them.
 
         Raises:
-            UsageError: the model is linear.
+            UsageError: the model has no trees.
         """
-        if isinstance(self.model, LinearModel):
-            raise UsageError("a linear model has no leaves")
-        model, parts = self.model, [self._nodes(self.model, block) for block in self.blocks_of(X)]
-        nodes = np.concatenate([np.zeros((0, model.n_trees), np.int32), *parts])
+        if not isinstance(self.model, TreeEnsemble):
+            raise UsageError(f"{self.model.objective} is a model without trees: it has no leaves")
+        model, found = self.model, [self._nodes(block) for block in self.blocks_of(X)]
+        nodes = np.concatenate([np.zeros((0, model.n_trees), np.int32), *found])
         return nodes if model.leaf_ids_are_nodes else model.leaf_id[model.tree_start[:-1] + nodes]
 
     def explain(self, X: Any, *, base_margin: Any = None) -> Array:
@@ -140,17 +189,18 @@ class Scorer:
             model's own, after transforms, in the order of `model.feature_names`.
 
         Raises:
-            UnsupportedModel: the model does not hold its nodes' cover, or its leaves hold vectors.
+            UnsupportedModel: the model does not hold its nodes' cover, its leaves hold vectors, or it is a network.
         """
+        if isinstance(self.model, NeuralNetwork):
+            raise UnsupportedModel(f"{self.model.objective} is a network; only trees and linear models are explained")
+        found = [self._explained(block, base) for block, base in self._based_blocks(X, base_margin)]
         shape = (0, self.model.n_outputs, self.model.n_features + 1)
-        parts = [self._explained(block, base) for block, base in self._based_blocks(X, base_margin)]
-        values = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(shape), *parts])
-        return values[:, 0] if shape[1] == 1 else values
+        return self._flat(found[0] if len(found) == 1 else np.concatenate([np.zeros(shape), *found]))
 
     def describe(self) -> dict[str, Any]:
         """Return what the model is, which transforms were folded away, and what runs it."""
         with self._planning:
-            plans = list(self._plans.values())
+            spans = [span for spans in self._plans.values() for span in spans]
         return {
             "model": {
                 "source": self.model.source,
@@ -169,13 +219,14 @@ class Scorer:
             ],
             "plans": [
                 {
-                    "predicates": plan.n_predicates,
-                    "engines": handle.engines,
+                    "predicates": span.plan.n_predicates,
+                    "engines": span.handle.engines,
                     "columns": [
-                        {"name": item.name, "kind": item.kind, "codes": item.folded.n_codes} for item in plan.columns
+                        {"name": item.name, "kind": item.kind, "codes": item.folded.n_codes}
+                        for item in span.plan.columns
                     ],
                 }
-                for plan, handle in plans
+                for span in spans
             ],
         }
 
@@ -183,8 +234,8 @@ class Scorer:
         """Return the model's own edges of each numeric raw column, in the type it has in `schema`: what a reference
         profile must count over for a scorer's tallies to fit it.
         """
-        block = next(iter(self.blocks_of(_one_row(schema, self.columns))))
-        plan, _ = self._plan(block)
+        block = next(iter(self._blocks(_one_row(schema, self.columns))))
+        plan = self._spans(block)[0].plan
         return {item.name: item.folded.edges for item in plan.columns if item.folded.edges is not None}
 
     def tally(self) -> Tally | None:
@@ -194,7 +245,7 @@ class Scorer:
     def link(self, margins: Array) -> Array:
         """Return margins (rows, outputs) through the model's link."""
         model = self.model
-        if isinstance(model, LinearModel):
+        if not isinstance(model, TreeEnsemble):
             return links.apply(model.link, margins, self.backend)
         if model.averaged > 1:
             margins = margins / margins.dtype.type(model.averaged)
@@ -207,28 +258,62 @@ class Scorer:
         """
         out = self._base(block.rows) if base is None else base
         if isinstance(self.model, LinearModel):
-            linear.add_margins(self.model, self.features, block, out)
+            linear.add_margins(self.model, self.features, self._sources, block, out)
             return out
-        plan, handle = self._plan(block)
-        places = places_of(plan, block)
-        columns = kernel_columns(plan, block, places)
-        slots = None if tally is None else tally.slots(plan, places)
-        if self.model.linear_leaves is None:
-            ops.score(handle, columns, out, slots, self.threads, backend=self.backend)
-        else:
-            self._add_linear(self.model, plan, block, out)
-            if slots is not None:  # the walk counts; what it sums is not asked for
-                ops.score(handle, columns, np.zeros_like(out), slots, self.threads, backend=self.backend)
-        if tally is not None and slots is not None:
-            tally.take(plan, slots, places, block.rows)
-        return out
+        if isinstance(self.model, NeuralNetwork):
+            neural.add_margins(self.model, self.features, self._sources, block, out)
+            return out
+        if not self.model.accepts_missing:
+            refuse_missing(self.features, block)
+        sums = self.model.linear_leaves is None
+        for index, span in enumerate(self._spans(block)):
+            plan, places = span.plan, places_of(span.plan, block)
+            slots = None if tally is None or index else tally.slots(plan, places)  # rows are counted once
+            if sums or slots is not None:  # the walk counts; what it sums of linear leaves is not asked for
+                into = out if sums else np.zeros_like(out)
+                columns = kernel_columns(plan, block, places)
+                ops.score(span.handle, columns, into, slots, self.threads, backend=self.backend)
+            if tally is not None and slots is not None:
+                tally.take(plan, slots, places, block.rows)
+        if not sums:
+            self._add_linear(self.model, block, out)
+        return self._averaged(out)
 
     def blocks_of(self, X: Any) -> Iterable[Block]:
-        """Yield X as blocks of this scorer's raw columns."""
+        """Yield X as blocks of this scorer's raw columns, after checking what its features accept."""
+        for block in self._blocks(X):
+            refuse_unaccepted(self._accepting, block)
+            if self.wide:
+                refuse_float32(self.features, block, self._own)
+            yield block
+
+    @cached_property
+    def _accepting(self) -> tuple[Feature, ...]:
+        return tuple(feature for feature in self.features if feature.accepts is not None)
+
+    @property
+    def _own(self) -> np.dtype[Any]:
+        """The type that the model reads its features in."""
+        return self.model.threshold.dtype if isinstance(self.model, TreeEnsemble) else self.model.dtype
+
+    @cached_property
+    def _sources(self) -> tuple[Source, ...]:
+        """How the features of a model without trees come from their columns."""
+        types = partial(float_types, self._own.type, narrowed=self.narrowed, wide=self.wide)
+        return tuple(Source(feature.steps, None, types(feature)) for feature in self.features)
+
+    @cached_property
+    def _conventions(self) -> Conventions:
+        """The library's; where scikit-learn's transformers stand before the model, they read the columns."""
+        own = conventions.of(self.model)
+        return replace(own, recodes_numbers=False, joins_names=False) if self.wide else own
+
+    def _blocks(self, X: Any) -> Iterable[Block]:
+        if self.inputs:
+            X = used_columns(X, self.inputs, self.columns, named=self.named)
         return blocks(
-            X, self.columns, named=self.named, types=self.types, missing=self.missing,
-            conventions=conventions.of(self.model),
-        )  # fmt: skip
+            X, self.columns, named=self.named, types=self.types, missing=self.missing, conventions=self._conventions
+        )
 
     def _base(self, rows: int) -> Array:
         base = np.empty((rows, self.model.n_outputs), self.dtype)
@@ -265,17 +350,31 @@ class Scorer:
         if kind not in self._few:
             self._few[kind] = self._make_few(X) if kind in "fd" else None
         few = self._few[kind]
-        return None if few is None else few(X)
+        if few is None or not (self.model.accepts_missing or np.isfinite(X).all()):  # the long way names the column
+            return None
+        found: Array | None = few(X)
+        return None if found is None else self._averaged(found)
 
     def _make_few(self, X: Array) -> Any:
         make = getattr(self.backend.kernels, "Rows", None)
-        plain = self.types is None and math.isnan(self.missing) and self.engine == "auto"
-        if make is None or not plain or isinstance(self.model, LinearModel) or self.model.linear_leaves is not None:
+        plain = self.types is None and math.isnan(self.missing) and self.engine == "auto" and not self._accepting
+        trees = isinstance(self.model, TreeEnsemble) and self.model.linear_leaves is None
+        if make is None or not plain or not trees or self.inputs not in ((), self.columns):
             return None
-        plan, _ = self._plan(next(iter(self.blocks_of(X))))
+        spans = self._spans(next(iter(self.blocks_of(X))))
+        if len(spans) > 1:
+            return None
+        plan = spans[0].plan
         edges = [item.folded.edges for item in plan.columns]
         forest = tuple(getattr(plan.forest, item.name) for item in fields(plan.forest))
         return make(forest, edges, np.array(self.model.base_margin, np.float64))
+
+    def _averaged(self, margins: Array) -> Array:
+        """The sums of base margin and leaves, or the parts of such sums, divided in place by the model's divisor."""
+        assert isinstance(self.model, TreeEnsemble)
+        if self.model.divisor != 1:
+            margins /= self.model.divisor
+        return margins
 
     def _given_base(self, base_margin: Any) -> Array:
         given = np.array(base_margin, self.dtype)
@@ -286,25 +385,37 @@ class Scorer:
         return np.ascontiguousarray(given)
 
     def _flat(self, values: Array) -> Array:
-        return values[:, 0] if values.shape[1] == 1 else values
+        return values[:, 0] if self.flat and values.shape[1] == 1 else values
 
-    def _plan(self, block: Block) -> tuple[Plan, Any]:
-        assert isinstance(self.model, TreeEnsemble)
+    def _spans(self, block: Block) -> list[Span]:
         kinds, key = block.kinds(), _key(block)
         with self._planning:  # threads that start together need one plan, not one each
             if key not in self._plans:
-                plan = build(
-                    self.model, self.features, kinds, self._watched_edges(kinds), self._watched_categories,
-                    narrowed=self.narrowed, positional=block.positional,
-                )  # fmt: skip
-                self._plans[key] = (plan, ops.prepare(plan.forest, self.engine, backend=self.backend))
+                self._plans[key] = self._prepare(kinds, positional=block.positional)
             return self._plans[key]
 
-    def _explainer(self, model: TreeEnsemble, block: Block, plan: Plan) -> Any:
+    def _prepare(self, kinds: Mapping[str, Kind], *, positional: bool) -> list[Span]:
+        assert isinstance(self.model, TreeEnsemble)
+        edges = self._watched_edges(kinds)
+        most = MAX_CODES - 1 - max(map(len, edges.values()), default=0)
+        spans = []
+        for trees in parts(self.model, self.features, most):
+            plan = build(
+                trees, self.features, kinds, edges, self._watched_categories, narrowed=self.narrowed, wide=self.wide,
+                positional=positional,
+            )  # fmt: skip
+            spans.append(Span(trees, plan, ops.prepare(plan.forest, self.engine, backend=self.backend)))
+        return spans
+
+    def _explainers_of(self, block: Block, spans: list[Span]) -> list[Any]:
+        """The handle that explains each span."""
         key = _key(block)
         with self._planning:
             if key not in self._explainers:
-                self._explainers[key] = ops.prepare(explainer_arrays(model, plan), backend=self.backend)
+                assert isinstance(self.model, TreeEnsemble)
+                refuse_unexplained(self.model)  # as a whole: messages number its trees
+                arrays = [explainer_arrays(span.trees, span.plan) for span in spans]
+                self._explainers[key] = [ops.prepare(item, backend=self.backend) for item in arrays]
             return self._explainers[key]
 
     @cached_property
@@ -320,10 +431,11 @@ class Scorer:
             name: item.edges.astype(kinds[name]) for name, item in watched.items() if isinstance(item, NumericColumn)
         }
 
-    def _add_linear(self, model: TreeEnsemble, plan: Plan, block: Block, out: Array) -> None:
+    def _add_linear(self, model: TreeEnsemble, block: Block, out: Array) -> None:
+        sources = self._spans(block)[0].plan.sources
         for piece, rows in pieces(block, _LINEAR_ROWS):
-            nodes = model.tree_start[:-1] + self._nodes(model, piece)
-            linear.add_leaves(model, self.features, plan.sources, piece, nodes, out[rows])
+            nodes = model.tree_start[:-1] + self._nodes(piece)
+            linear.add_leaves(model, self.features, sources, piece, nodes, out[rows])
 
     def _coded(self, block: Block, plan: Plan) -> tuple[list[Array], list[Array]]:
         """The codes and the missing words of a block's columns."""
@@ -336,12 +448,14 @@ class Scorer:
             operation(values, validity, offset, aux, codes[-1], missing[-1], backend=self.backend)
         return codes, missing
 
-    def _nodes(self, model: TreeEnsemble, block: Block) -> Array:
+    def _nodes(self, block: Block) -> Array:
         """The node each row ends at in each tree, counted from the tree's first, int32 (rows, trees)."""
-        plan, handle = self._plan(block)
-        out = np.empty((block.rows, model.n_trees), np.int32)
-        ops.leaves(handle, *self._coded(block, plan), out, self.threads, backend=self.backend)
-        return out
+        found = []
+        for span in self._spans(block):
+            out = np.empty((block.rows, span.trees.n_trees), np.int32)
+            ops.leaves(span.handle, *self._coded(block, span.plan), out, self.threads, backend=self.backend)
+            found.append(out)
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
     def _explained(self, block: Block, base: Array) -> Array:
         """The SHAP values of a block, (rows, outputs, features + 1)."""
@@ -349,15 +463,18 @@ class Scorer:
         out = np.zeros((block.rows, model.n_outputs, model.n_features + 1))
         out[:, :, -1] = base
         if isinstance(model, LinearModel):
-            linear.add_contributions(model, self.features, block, out)
+            linear.add_contributions(model, self.features, self._sources, block, out)
             return out
-        plan, _ = self._plan(block)
-        handle = self._explainer(model, block, plan)
-        ops.explain(handle, *self._coded(block, plan), out, self.threads, backend=self.backend)
-        return out
+        assert isinstance(model, TreeEnsemble)
+        if not model.accepts_missing:
+            refuse_missing(self.features, block)
+        spans = self._spans(block)
+        for span, handle in zip(spans, self._explainers_of(block, spans), strict=True):
+            ops.explain(handle, *self._coded(block, span.plan), out, self.threads, backend=self.backend)
+        return self._averaged(out)
 
 
-def _key(block: Block) -> tuple[Kind | bool, ...]:
+def _key(block: Block) -> Key:
     """What a plan depends on."""
     return *block.kinds().values(), block.positional
 

@@ -1,0 +1,103 @@
+"""Import of scikit-learn estimators that are in memory; nothing here imports scikit-learn, and no pickle is read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from mlcore.errors import UnsupportedModel, UsageError
+from mlcore.models import sklearn_hist, sklearn_linear, sklearn_trees
+from mlcore.models.ensemble import Array, TreeEnsemble
+from mlcore.models.linear import LinearModel
+from mlcore.models.neural import NeuralNetwork
+
+OLDEST: Final = (1, 6)
+Model = TreeEnsemble | LinearModel | NeuralNetwork
+_ABOVE_ZERO: Final = float(np.nextafter(0.0, 1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A model, and what the estimator's `predict` makes of its scores.
+
+    `classes` are the labels of a classifier, None of a regressor. With one score a row, the second class is predicted
+    from `cutoff` on; with several, the class of the highest. `flat` unless a single output keeps an axis of its own.
+    """
+
+    model: Model
+    classes: Array | None = None
+    cutoff: float = 0.0
+    flat: bool = True
+
+
+def is_estimator(source: Any) -> bool:
+    """Return whether `source` is one of scikit-learn's own objects."""
+    return type(source).__module__.split(".")[0] == "sklearn"
+
+
+def read(estimator: Any) -> Imported:
+    """Return a fitted estimator in neutral form.
+
+    Raises:
+        UnsupportedModel: an estimator, or a setting of one, that is not imported; named in the message.
+        UsageError: the estimator is not fitted.
+    """
+    check(estimator)
+    kind = type(estimator).__name__
+    if kind not in _IMPORTERS:
+        raise UnsupportedModel(f"scikit-learn's {kind} is not imported; these are: {', '.join(_IMPORTERS)}")
+    importer, cutoff = _IMPORTERS[kind]
+    model = importer(estimator)
+    if kind == "IsolationForest":
+        return Imported(model, np.array([-1, 1]), float(estimator.offset_))
+    classes = getattr(estimator, "classes_", None)
+    if classes is not None:
+        return Imported(model, np.asarray(classes), cutoff)
+    return Imported(model, flat=np.ndim(getattr(estimator, "coef_", ())) < 2)
+
+
+def check(estimator: Any) -> None:
+    """Raise unless the estimator is fitted, by a scikit-learn that is known."""
+    kind = type(estimator).__name__
+    version = sys.modules["sklearn"].__version__  # an estimator in memory has brought its library
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+        raise UnsupportedModel(f"{kind} of scikit-learn {version}: 1.6 or newer is imported")
+    if not hasattr(estimator, "n_features_in_") and not hasattr(estimator, "classes_"):
+        raise UsageError(f"{kind} is not fitted; call fit first")
+
+
+_LINEAR: Final = (
+    "ARDRegression", "BayesianRidge", "ElasticNet", "ElasticNetCV", "HuberRegressor", "Lars", "LarsCV", "Lasso", "LassoCV",
+    "LassoLars", "LassoLarsCV", "LassoLarsIC", "LinearRegression", "LinearSVC", "LinearSVR", "MultiTaskElasticNet",
+    "MultiTaskElasticNetCV", "MultiTaskLasso", "MultiTaskLassoCV", "OrthogonalMatchingPursuit",
+    "OrthogonalMatchingPursuitCV", "PassiveAggressiveClassifier", "PassiveAggressiveRegressor", "Perceptron",
+    "QuantileRegressor", "Ridge", "RidgeCV", "RidgeClassifier", "RidgeClassifierCV", "SGDRegressor", "TheilSenRegressor",
+)  # fmt: skip
+_IMPORTERS: Final[dict[str, tuple[Callable[[Any], Model], float]]] = {
+    "DecisionTreeClassifier": (sklearn_trees.from_tree, 0.0),
+    "DecisionTreeRegressor": (sklearn_trees.from_tree, 0.0),
+    "ExtraTreeClassifier": (sklearn_trees.from_tree, 0.0),
+    "ExtraTreeRegressor": (sklearn_trees.from_tree, 0.0),
+    "RandomForestClassifier": (sklearn_trees.from_forest, 0.0),
+    "RandomForestRegressor": (sklearn_trees.from_forest, 0.0),
+    "ExtraTreesClassifier": (sklearn_trees.from_forest, 0.0),
+    "ExtraTreesRegressor": (sklearn_trees.from_forest, 0.0),
+    "GradientBoostingClassifier": (sklearn_trees.from_gradient_boosting, 0.0),
+    "GradientBoostingRegressor": (sklearn_trees.from_gradient_boosting, 0.0),
+    "HistGradientBoostingClassifier": (sklearn_hist.from_hist_gradient_boosting, _ABOVE_ZERO),
+    "HistGradientBoostingRegressor": (sklearn_hist.from_hist_gradient_boosting, 0.0),
+    "IsolationForest": (sklearn_trees.from_isolation_forest, 0.0),
+    **dict.fromkeys(_LINEAR, (sklearn_linear.from_linear, _ABOVE_ZERO)),
+    "LogisticRegression": (sklearn_linear.from_logistic, _ABOVE_ZERO),
+    "LogisticRegressionCV": (sklearn_linear.from_logistic, _ABOVE_ZERO),
+    "SGDClassifier": (sklearn_linear.from_sgd, _ABOVE_ZERO),
+    "GammaRegressor": (sklearn_linear.from_generalised, 0.0),
+    "PoissonRegressor": (sklearn_linear.from_generalised, 0.0),
+    "TweedieRegressor": (sklearn_linear.from_generalised, 0.0),
+    "MLPClassifier": (sklearn_linear.from_network, _ABOVE_ZERO),
+    "MLPRegressor": (sklearn_linear.from_network, 0.0),
+}

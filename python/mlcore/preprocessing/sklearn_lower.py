@@ -1,0 +1,228 @@
+"""Lowering of scikit-learn's own fitted transformers to steps; nothing here imports scikit-learn.
+
+They compute in float64 on float64 rows; what they do to float32 rows is another number, and differs between versions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from mlcore.errors import UnsupportedModel
+from mlcore.preprocessing.draft import Draft
+from mlcore.preprocessing.steps import Affine, Array, Clip, Fill, Indicator, Lookup, Match, Step, Times
+
+Category = str | float | None
+
+
+@dataclass(frozen=True)
+class Path:
+    """A raw column on its way: its draft, the only categories that are no error, and the rows' form so far.
+
+    `sparse`: the library holds the values in a sparse matrix.
+    """
+
+    draft: Draft
+    accepts: tuple[Category, ...] | None = None
+    sparse: bool = False
+
+    def then(self, step: Step) -> Path:
+        """Return the path with one more number step."""
+        return replace(self, draft=self.draft.then(step))
+
+
+def lower(steps: Sequence[Any], paths: Sequence[Path]) -> list[Path]:
+    """Return one path an output of fitted transformers that run one after the other.
+
+    Raises:
+        UnsupportedModel: a transformer, or a setting of one, that has no neutral form; named in the message.
+    """
+    for step in steps:
+        if _does_nothing(step):
+            continue
+        kind = type(step).__name__
+        if not type(step).__module__.startswith("sklearn.") or kind not in _LOWERED:
+            known = ", ".join(_LOWERED)
+            raise UnsupportedModel(f"transformer {kind} has no neutral form; of scikit-learn these have: {known}")
+        if any(path.sparse for path in paths):
+            raise UnsupportedModel(f"{kind} after a sparse matrix is not imported; ask its maker for a dense one")
+        if len(paths) != step.n_features_in_:
+            raise UnsupportedModel(f"{kind} was fitted on {step.n_features_in_} columns, {len(paths)} arrive")
+        paths = _LOWERED[kind](step, paths)
+    return list(paths)
+
+
+def _does_nothing(step: Any) -> bool:
+    if step is None or isinstance(step, str):
+        return step is None or step == "passthrough"
+    return type(step).__name__ == "FunctionTransformer" and step.func is None
+
+
+def _pipeline(pipeline: Any, paths: Sequence[Path]) -> list[Path]:
+    return lower([step for _, step in pipeline.steps], paths)
+
+
+def _column_transformer(transformer: Any, paths: Sequence[Path]) -> list[Path]:
+    if transformer.transformer_weights is not None:
+        raise UnsupportedModel("ColumnTransformer with transformer_weights is not imported")
+    found: list[Path] = []
+    for name, step, _ in transformer.transformers_:
+        places = transformer._transformer_to_input_indices[name]
+        if len(places) and not (isinstance(step, str) and step == "drop"):
+            found += lower([step], [paths[place] for place in places])
+    return [replace(path, sparse=bool(transformer.sparse_output_)) for path in found]
+
+
+def _standard(scaler: Any, paths: Sequence[Path]) -> list[Path]:
+    return _affine(scaler, paths, scaler.mean_ if scaler.with_mean else None, scaler.scale_)
+
+
+def _robust(scaler: Any, paths: Sequence[Path]) -> list[Path]:
+    return _affine(scaler, paths, scaler.center_, scaler.scale_)
+
+
+def _max_abs(scaler: Any, paths: Sequence[Path]) -> list[Path]:
+    if getattr(scaler, "clip", False):
+        raise UnsupportedModel("MaxAbsScaler with clip=True is not imported")
+    return _affine(scaler, paths, None, scaler.scale_)
+
+
+def _affine(scaler: Any, paths: Sequence[Path], center: Array | None, scale: Array | None) -> list[Path]:
+    count = len(paths)
+    centers = np.zeros(count) if center is None else _finite(scaler, center)
+    scales = np.ones(count) if scale is None else _finite(scaler, scale)
+    return [path.then(Affine(float(c), float(s))) for path, c, s in zip(paths, centers, scales, strict=True)]
+
+
+def _min_max(scaler: Any, paths: Sequence[Path]) -> list[Path]:
+    factors, shifts = _finite(scaler, scaler.scale_), _finite(scaler, scaler.min_)
+    scaled = [path.then(Times(float(f), float(s))) for path, f, s in zip(paths, factors, shifts, strict=True)]
+    if not scaler.clip:
+        return scaled
+    low, high = scaler.feature_range
+    return [path.then(Clip(float(low), float(high))) for path in scaled]
+
+
+def _finite(scaler: Any, values: Array) -> Array:
+    """A column without any value in training has no statistics, and all of it becomes missing."""
+    if not np.all(np.isfinite(values)):
+        raise UnsupportedModel(f"{type(scaler).__name__}: a column had no values in training, or infinite ones")
+    return np.asarray(values, np.float64)
+
+
+def _imputer(imputer: Any, paths: Sequence[Path]) -> list[Path]:
+    marker = imputer.missing_values
+    if not (marker is None or (isinstance(marker, float) and math.isnan(marker)) or type(marker).__name__ == "NAType"):
+        raise UnsupportedModel(f"SimpleImputer with missing_values={marker!r} is not imported; only NaN is")
+    filled = []
+    for path, statistic in zip(paths, imputer.statistics_, strict=True):
+        if isinstance(statistic, str):
+            if path.draft.steps:
+                raise UnsupportedModel(f"column '{path.draft.column}': strings for missing numbers are not imported")
+            filled.append(replace(path, draft=replace(path.draft, fill=statistic)))
+        elif not _is_missing(statistic):
+            kind = getattr(imputer, "_fill_dtype", imputer.statistics_.dtype)  # newer versions: what fit read
+            filled.append(path.then(Fill(float(np.asarray(statistic).astype(kind)))))
+        elif imputer.keep_empty_features:
+            raise UnsupportedModel(f"column '{path.draft.column}' had no values in training and is kept as empty")
+    indicator = imputer.indicator_
+    return filled + ([] if indicator is None else [_asked(paths[place]) for place in indicator.features_])
+
+
+def _asked(path: Path) -> Path:
+    return replace(path, draft=path.draft.coded(Indicator(None)))
+
+
+def _one_hot(encoder: Any, paths: Sequence[Path]) -> list[Path]:
+    _refuse_infrequent(encoder)
+    found: list[Path] = []
+    dropped = [None] * len(paths) if encoder.drop_idx_ is None else list(encoder.drop_idx_)
+    for path, known, drop in zip(paths, encoder.categories_, dropped, strict=True):
+        categories, refused = _read(path, known), encoder.handle_unknown == "error"
+        for place, category in enumerate(categories):
+            if place != drop:
+                found.append(_coded(path, categories, [float(c == category) for c in categories], 0.0, refused))
+    return [replace(path, sparse=bool(encoder.sparse_output)) for path in found]
+
+
+def _ordinal(encoder: Any, paths: Sequence[Path]) -> list[Path]:
+    _refuse_infrequent(encoder)
+    refused = encoder.handle_unknown == "error"
+    unknown = math.nan if refused else float(encoder.unknown_value)
+    found = []
+    for path, known in zip(paths, encoder.categories_, strict=True):
+        categories = _read(path, known)
+        missing = float(encoder.encoded_missing_value)
+        table = [missing if category is None else float(place) for place, category in enumerate(categories)]
+        found.append(_coded(path, categories, table, unknown, refused))
+    return found
+
+
+def _refuse_infrequent(encoder: Any) -> None:
+    if getattr(encoder, "min_frequency", None) is not None or getattr(encoder, "max_categories", None) is not None:
+        raise UnsupportedModel(f"{type(encoder).__name__} with infrequent categories is not imported")
+
+
+def _read(path: Path, known: Any) -> list[Category]:
+    """An encoder's categories: strings or numbers, and None for the missing one."""
+    values = [None if _is_missing(value) else value for value in np.asarray(known).tolist()]
+    present = [value for value in values if value is not None]
+    where = f"column '{path.draft.column}'"
+    if len(values) - len(present) > 1:
+        raise UnsupportedModel(f"{where} has both None and NaN among its categories; make them one")
+    if path.draft.fill is not None and None in values:
+        raise UnsupportedModel(f"{where} has a missing category although it is imputed; make None and NaN one")
+    if all(isinstance(value, str) for value in present):
+        return list(values)
+    if all(isinstance(value, int | float) and abs(value) < 2**53 for value in present):
+        return [None if value is None else float(value) for value in values]
+    raise UnsupportedModel(f"{where} has categories that are neither strings nor numbers within 2^53")
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NAType"
+
+
+def _coded(path: Path, categories: list[Category], table: list[float], unknown: float, refused: bool) -> Path:
+    """The path with each category's number; a missing value is its own category, or an unknown one."""
+    numbers = dict(zip(categories, table, strict=True))
+    present = [category for category in categories if category is not None]
+    missing = numbers.get(None, unknown)
+    accepts: tuple[Category, ...] | None = tuple(categories) if refused else None
+    draft = path.draft
+    if present and not isinstance(present[0], str):
+        values = [float(category) for category in present]
+        if draft.steps and all(isinstance(step, Fill) for step in draft.steps):
+            first = draft.steps[0]
+            assert isinstance(first, Fill)
+            missing = numbers.get(first.value, unknown)
+            accepts = _with_filled(accepts, first.value)
+            draft = Draft(draft.column)
+        order = sorted(values)
+        match = Match(tuple(order), tuple(numbers[value] for value in order), unknown, missing)
+        return Path(draft.coded(match), accepts)
+    names = tuple(str(category) for category in present)
+    accepts = _with_filled(accepts, draft.fill)
+    return Path(draft.coded(Lookup(names, tuple(numbers[name] for name in names), unknown, missing)), accepts)
+
+
+def _with_filled(accepts: tuple[Category, ...] | None, fill: Category) -> tuple[Category, ...] | None:
+    """A missing value is no error where what fills it is none."""
+    return (*accepts, None) if accepts is not None and fill is not None and fill in accepts else accepts
+
+
+_LOWERED: Final[dict[str, Callable[[Any, Sequence[Path]], list[Path]]]] = {
+    "ColumnTransformer": _column_transformer,
+    "MaxAbsScaler": _max_abs,
+    "MinMaxScaler": _min_max,
+    "OneHotEncoder": _one_hot,
+    "OrdinalEncoder": _ordinal,
+    "Pipeline": _pipeline,
+    "RobustScaler": _robust,
+    "SimpleImputer": _imputer,
+    "StandardScaler": _standard,
+}

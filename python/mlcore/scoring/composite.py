@@ -1,0 +1,163 @@
+"""Composites: estimators made of others, which are scored on their own and then put together as the library does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from mlcore.errors import UnsupportedModel
+from mlcore.scoring.line import Array
+from mlcore.scoring.scorer import Scorer
+
+
+@dataclass(frozen=True, eq=False)
+class Composite:
+    """Several Scorers and how their answers become one. X is read once by each."""
+
+    parts: tuple[Scorer | Composite, ...]
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Raw columns that the parts read."""
+        return tuple(dict.fromkeys(name for part in self.parts for name in part.columns))
+
+    def predict(self, X: Any) -> Array:
+        """Return what the source's own `predict` returns: labels, or values."""
+        raise NotImplementedError
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probability of each class, shape (n, classes)."""
+        raise AttributeError(
+            f"predict_proba needs a classifier with probabilities; this is a {self.describe()['kind']}"
+        )
+
+    def explain(self, X: Any) -> Array:
+        """Raise UnsupportedModel: what the parts' answers become is no sum."""
+        raise UnsupportedModel(
+            f"a {self.describe()['kind']} of several models is not explained; compile one of its parts"
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what it is made of."""
+        return {"kind": type(self).__name__, "parts": [part.describe() for part in self.parts]}
+
+
+@dataclass(frozen=True, eq=False)
+class Vote(Composite):
+    """The weighted mean of probabilities or values, or the label that most parts give."""
+
+    classes: Array | None
+    weights: Any
+    soft: bool
+
+    def predict(self, X: Any) -> Array:
+        """Return labels, or the mean of the parts' values."""
+        if self.classes is None:
+            values = np.asarray([part.predict(X) for part in self.parts]).T
+            return np.asarray(np.average(values, axis=1, weights=self.weights))
+        if self.soft:
+            return np.asarray(self.classes[np.argmax(self.predict_proba(X), axis=1)])
+        return np.asarray(self.classes[np.argmax(self._votes(X, len(self.classes)), axis=1)])
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the weighted mean of the parts' probabilities."""
+        if self.classes is None or not self.soft:
+            return super().predict_proba(X)
+        return np.asarray(np.average([part.predict_proba(X) for part in self.parts], axis=0, weights=self.weights))
+
+    def _votes(self, X: Any, classes: int) -> Array:
+        """The weight of the votes for each class; parts were trained on the classes' places."""
+        given = [part.predict(X) for part in self.parts]
+        votes = np.zeros((len(given[0]), classes))
+        for labels, weight in zip(given, np.ones(len(given)) if self.weights is None else self.weights, strict=True):
+            votes[np.arange(len(labels)), labels] += weight
+        return votes
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """A map of scores to probabilities: 1 / (1 + exp(slope * score + intercept)), or lines between knots."""
+
+    slope: float = 0.0
+    intercept: float = 0.0
+    knots: Array | None = None
+    values: Array | None = None
+
+    def __call__(self, score: Array) -> Array:
+        """Return the probability of each score."""
+        if self.knots is not None and self.values is not None:
+            return np.asarray(np.interp(score, self.knots, self.values))
+        with np.errstate(over="ignore"):
+            return np.asarray(1 / (1 + np.exp(self.slope * score + self.intercept)))
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrated(Composite):
+    """A classifier whose scores become probabilities, class by class; `places` are its classes among all."""
+
+    asked: str
+    maps: tuple[Calibrator, ...]
+    places: tuple[int, ...]
+    classes: int
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probability of each class."""
+        scores = ANSWERS[self.asked](self.parts[0], X)
+        scores = scores[:, None] if scores.ndim == 1 else scores
+        if self.classes == 2:
+            scores = scores[:, -1:]
+        out = np.zeros((len(scores), self.classes))
+        for place, score, calibrate in zip(self.places, scores.T, self.maps, strict=False):
+            out[:, place + (self.classes == 2)] = calibrate(score)
+        if self.classes == 2:
+            out[:, 0] = 1.0 - out[:, 1]
+        else:
+            total = out.sum(axis=1, keepdims=True)
+            out = np.divide(out, total, out=np.full_like(out, 1 / self.classes), where=total != 0)
+        out[(out > 1.0) & (out <= 1.0 + 1e-5)] = 1.0
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Stack(Composite):
+    """A last model on what the parts answer."""
+
+    methods: tuple[str, ...]
+    final: Scorer | Composite
+    classes: Array | None
+
+    def predict(self, X: Any) -> Array:
+        """Return the last model's labels, which stand for the classes' places, or its values."""
+        found = self.final.predict(self._answers(X))
+        return found if self.classes is None else self.classes[found]
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the last model's probabilities."""
+        return self.final.predict_proba(self._answers(X))
+
+    def decision_function(self, X: Any) -> Array:
+        """Return the last model's scores."""
+        return ANSWERS["decision_function"](self.final, self._answers(X))
+
+    def _answers(self, X: Any) -> Array:
+        """One column an answer; of two probabilities the second alone."""
+        found = []
+        for part, method in zip(self.parts, self.methods, strict=True):
+            answer = ANSWERS[method](part, X)
+            if answer.ndim == 1:
+                answer = answer[:, None]
+            elif method == "predict_proba" and self.classes is not None and len(self.classes) == 2:
+                answer = answer[:, 1:]
+            found.append(answer)
+        return np.hstack(found).astype(np.float64)
+
+
+ANSWERS: Final[Mapping[str, Callable[[Any, Any], Array]]] = {
+    "decision_function": lambda part, X: part.decision_function(X),
+    "predict": lambda part, X: part.predict(X),
+    "predict_proba": lambda part, X: part.predict_proba(X),
+}

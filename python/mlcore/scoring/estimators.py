@@ -1,0 +1,246 @@
+"""From objects in memory to Scorers: Boosters, estimators, Pipelines, and estimators made of others."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mlcore import models
+from mlcore.errors import UnsupportedModel, UsageError
+from mlcore.models import Model, sklearn
+from mlcore.preprocessing.draft import Draft
+from mlcore.preprocessing.features import Feature
+from mlcore.preprocessing.sklearn_lower import Path, lower
+from mlcore.scoring import conventions
+from mlcore.scoring.composite import Calibrated, Calibrator, Composite, Stack, Vote
+from mlcore.scoring.scorer import Scorer
+
+Iterations = tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a model's features come from: raw columns, by name or position, through scikit-learn's transformers."""
+
+    names: tuple[str, ...]
+    named: bool
+    paths: tuple[Path, ...]
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The features in order."""
+        for path in self.paths:
+            if path.draft.fill is not None:
+                raise UnsupportedModel(f"column '{path.draft.column}': its strings are imputed but never encoded")
+        return tuple(Feature(p.draft.column, p.draft.column, p.draft.steps, p.accepts) for p in self.paths)
+
+
+@dataclass(frozen=True)
+class Importer:
+    """Compiles objects with the same options; `columns` stand before the model, None for its own."""
+
+    iterations: Iterations
+    missing: float | None
+    options: dict[str, Any]
+    columns: Columns | None = None
+
+    def compile(self, model: Any) -> Scorer | Composite:
+        """Return the Scorer of a model, or of a composition of several.
+
+        Raises:
+            UnsupportedModel: something in it is not imported; named in the message.
+        """
+        if hasattr(model, "steps") and hasattr(model, "named_steps"):
+            return self._pipeline(model)
+        if sklearn.is_estimator(model) and type(model).__name__ in _WRAPPERS:
+            return self.compile(_wrapped(model))
+        composed = _COMPOSED.get(type(model).__name__) if sklearn.is_estimator(model) else None
+        if composed is not None:
+            sklearn.check(model)
+            return composed(self, model)
+        return self._single(model)
+
+    def _single(self, model: Any) -> Scorer:
+        read, given = _read(model, self.iterations, self.missing)
+        if self.columns is None:
+            features = tuple(Feature(name, name, ()) for name in read.feature_names)
+            return _scorer(read, features, named=read.named, **given, **self.options)
+        if not math.isnan(given["missing"]):
+            raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
+        if any(path.sparse for path in self.columns.paths):
+            known = conventions.of(read)
+            if math.isnan(known.absent):
+                raise UnsupportedModel(
+                    f"{type(model).__name__} takes what its transformers' sparse matrix leaves out for missing; ask for a "
+                    "dense one: sparse_output=False, sparse_threshold=0"
+                )
+            if not known.sparse_missing:
+                read = replace(read, accepts_missing=False)
+        return _scorer(
+            read, self.columns.features, named=self.columns.named, wide=True, inputs=self.columns.names, **given,
+            **self.options,
+        )  # fmt: skip
+
+    def _pipeline(self, pipeline: Any) -> Scorer | Composite:
+        *before, last = [step for _, step in pipeline.steps if step is not None and not _passes(step)]
+        if len(before) == 1 and hasattr(before[0], "to_transforms"):
+            return self._folded(before[0], last)
+        if not before:
+            return self.compile(last)
+        columns = self.columns or _raw_columns(pipeline)
+        return replace(self, columns=replace(columns, paths=tuple(lower(before, columns.paths)))).compile(last)
+
+    def _folded(self, transformer: Any, model: Any) -> Scorer:
+        """mlcore's own transformer before a model; float64, where that is scikit-learn's."""
+        if self.columns is not None:
+            raise UnsupportedModel("an mlcore ColumnTransformer after another transformer is not compiled")
+        read, given = _read(model, self.iterations, self.missing)
+        if not math.isnan(given["missing"]):
+            raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
+        wide = read.source == "sklearn"
+        features = transformer.to_transforms().features
+        return _scorer(read, features, named=True, wide=wide, **given, **self.options)
+
+    def _calibrated(self, model: Any) -> Composite:
+        parts = []
+        for each in model.calibrated_classifiers_:
+            if each.method not in ("sigmoid", "isotonic"):
+                raise UnsupportedModel(f"CalibratedClassifierCV with method={each.method!r} is not imported")
+            asked = "decision_function" if hasattr(each.estimator, "decision_function") else "predict_proba"
+            maps = tuple(_calibrator(calibrator) for calibrator in each.calibrators)
+            places = tuple(model.classes_.tolist().index(label) for label in each.estimator.classes_.tolist())
+            parts.append(Calibrated((self.compile(each.estimator),), asked, maps, places, len(model.classes_)))
+        return Vote(tuple(parts), classes=model.classes_, weights=None, soft=True)
+
+    def _vote(self, model: Any) -> Composite:
+        parts = tuple(self.compile(each) for each in model.estimators_)
+        if not hasattr(model, "classes_"):
+            return Vote(parts, classes=None, weights=model._weights_not_none, soft=True)
+        return Vote(parts, classes=model.classes_, weights=model._weights_not_none, soft=model.voting == "soft")
+
+    def _stack(self, model: Any) -> Composite:
+        if model.passthrough:
+            raise UnsupportedModel(f"{type(model).__name__} with passthrough=True is not imported")
+        classes = getattr(model, "classes_", None)
+        if isinstance(classes, list):
+            raise UnsupportedModel(f"{type(model).__name__} of several outputs is not imported")
+        parts = tuple(self.compile(each) for each in model.estimators_)
+        final = replace(self, columns=None).compile(model.final_estimator_)
+        return Stack(parts, tuple(model.stack_method_), final, classes)
+
+
+_COMPOSED = {
+    "CalibratedClassifierCV": Importer._calibrated,
+    "StackingClassifier": Importer._stack,
+    "StackingRegressor": Importer._stack,
+    "VotingClassifier": Importer._vote,
+    "VotingRegressor": Importer._vote,
+}
+
+
+_WRAPPERS = {
+    "FrozenEstimator": "estimator",
+    "GridSearchCV": "best_estimator_",
+    "HalvingGridSearchCV": "best_estimator_",
+    "HalvingRandomSearchCV": "best_estimator_",
+    "RandomizedSearchCV": "best_estimator_",
+}
+
+
+def _wrapped(model: Any) -> Any:
+    """The estimator whose answers a search or a frozen estimator gives."""
+    kind = type(model).__name__
+    found = getattr(model, _WRAPPERS[kind], None)
+    if found is None:
+        raise UsageError(f"{kind} has no {_WRAPPERS[kind]}; call fit first, with refit=True")
+    return found
+
+
+def _passes(step: Any) -> bool:
+    return isinstance(step, str) and step == "passthrough"
+
+
+def _raw_columns(pipeline: Any) -> Columns:
+    known = getattr(pipeline, "feature_names_in_", None)
+    names = tuple(map(str, known)) if known is not None else tuple(f"f{i}" for i in range(pipeline.n_features_in_))
+    return Columns(names, known is not None, tuple(Path(Draft(name)) for name in names))
+
+
+def _calibrator(calibrator: Any) -> Calibrator:
+    if hasattr(calibrator, "a_"):
+        return Calibrator(slope=float(calibrator.a_), intercept=float(calibrator.b_))
+    if calibrator.out_of_bounds != "clip":
+        raise UnsupportedModel(f"isotonic calibration with out_of_bounds={calibrator.out_of_bounds!r} is not imported")
+    return Calibrator(knots=calibrator.X_thresholds_, values=calibrator.y_thresholds_)
+
+
+def _read(model: Any, iterations: tuple[int, int] | None, missing: float | None) -> tuple[Model, dict[str, Any]]:
+    """The model in neutral form, what stands for a missing value, and what the source's `predict` gives."""
+    if sklearn.is_estimator(model):
+        return _read_estimator(model, iterations, missing)
+    if hasattr(model, "booster_"):
+        return _read_lightgbm(model, iterations, missing)
+    if not hasattr(model, "get_booster"):
+        read = models.read(model, iterations=iterations)
+        return read, {"predicts": "value", "missing": _missing(read, missing)}
+    if missing is None:
+        missing = model.missing if getattr(model, "missing", None) is not None else math.nan
+    booster = model.get_booster()
+    best = booster.attributes().get("best_iteration")
+    if best is not None and (iterations is None or iterations[1] == 0):  # the wrappers stop there by themselves
+        iterations = (0, int(best) + 1)
+    if model.booster == "gblinear":
+        iterations = None
+    predicts = "label" if hasattr(model, "predict_proba") else "value"
+    return models.read(booster, iterations=iterations), {"predicts": predicts, "missing": float(missing)}
+
+
+def _read_lightgbm(
+    model: Any, iterations: tuple[int, int] | None, missing: float | None
+) -> tuple[Model, dict[str, Any]]:
+    """As `_read`, of LightGBM's scikit-learn wrappers; its Booster stops at its best iteration by itself."""
+    if model.get_params().get("pred_early_stop"):
+        raise UnsupportedModel("pred_early_stop=True leaves trees out row by row; set it to False to compile the model")
+    labels = hasattr(model, "classes_") and not callable(model.objective_)
+    given = {"predicts": "label", "classes": np.asarray(model.classes_)} if labels else {"predicts": "value"}
+    read = models.read(model.booster_, iterations=iterations)
+    return read, {**given, "missing": _missing(read, missing)}
+
+
+def _missing(read: Model, missing: float | None) -> float:
+    """The number that stands for a missing value; NaN where there is none."""
+    if missing is not None and read.source == "lightgbm":
+        raise UsageError("missing= is XGBoost's; a LightGBM model says itself whether 0 is missing beside NaN")
+    return math.nan if missing is None else missing
+
+
+def _read_estimator(
+    estimator: Any, iterations: tuple[int, int] | None, missing: float | None
+) -> tuple[Model, dict[str, Any]]:
+    if iterations not in (None, (0, 0)):
+        raise UsageError("iteration_range is for Boosters; a scikit-learn estimator is scored whole")
+    found = sklearn.read(estimator)
+    return found.model, {
+        "predicts": "value" if found.classes is None else "label",
+        "missing": _missing(found.model, missing),
+        "classes": found.classes,
+        "cutoff": found.cutoff,
+        "flat": found.flat,
+    }
+
+
+def _scorer(model: Model, features: tuple[Feature, ...], **given: Any) -> Scorer:
+    return Scorer(model=model, features=features, digest=_digest(model, features), **given)
+
+
+def _digest(model: Model, features: tuple[Feature, ...]) -> str:
+    sink = pa.BufferOutputStream()
+    table = model.to_arrow()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return hashlib.sha256(sink.getvalue().to_pybytes() + repr(features).encode()).hexdigest()

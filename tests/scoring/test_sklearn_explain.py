@@ -1,0 +1,159 @@
+"""`Scorer.explain` of scikit-learn's models against Shapley's formula written out, and against the margins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+from math import comb
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    VotingRegressor,
+)
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import mlcore
+from mlcore.errors import DataError, UnsupportedModel
+
+RNG = np.random.default_rng(41)
+ROWS, FEATURES = 800, 4
+X = RNG.normal(size=(ROWS, FEATURES))
+SCORE = X[:, 0] * X[:, 1] + (X[:, 2] > 0) + 0.1 * RNG.normal(size=ROWS)
+CLASSES = np.digitize(SCORE, [0, 1])
+BASE = RNG.normal(size=ROWS)
+
+FORESTS: dict[str, Callable[[], Any]] = {
+    "forest": lambda: RandomForestRegressor(9, n_jobs=1, random_state=0).fit(X, SCORE),
+    "boosting": lambda: GradientBoostingRegressor(n_estimators=15, random_state=0).fit(X, SCORE),
+    "boosting of classes": lambda: GradientBoostingClassifier(n_estimators=6, random_state=0).fit(X, CLASSES),
+    "histograms": lambda: HistGradientBoostingRegressor(max_iter=9).fit(X, SCORE),
+    "histograms of classes": lambda: HistGradientBoostingClassifier(max_iter=5).fit(X, CLASSES),
+    "isolation": lambda: IsolationForest(n_estimators=8, random_state=0).fit(X),
+    "pipeline": lambda: make_pipeline(StandardScaler(), RandomForestRegressor(5, random_state=0)).fit(X, SCORE),
+}
+
+
+def expectation(tree: Any, row: Any, known: tuple[int, ...], node: int = 0) -> float:
+    """What the tree says of a row of which only the `known` features are; elsewhere as the training rows went."""
+    left, right = tree.children_left[node], tree.children_right[node]
+    if left == -1:
+        return float(tree.value[node, 0, 0])
+    if tree.feature[node] in known:
+        taken = left if np.float32(row[tree.feature[node]]) <= tree.threshold[node] else right
+        return expectation(tree, row, known, taken)
+    weight = tree.weighted_n_node_samples
+    return sum(float(weight[n] / weight[node]) * expectation(tree, row, known, n) for n in (left, right))
+
+
+def shapley(trees: list[Any], row: Any) -> Any:
+    values = np.zeros(FEATURES + 1)
+    for tree in trees:
+        values[-1] += expectation(tree, row, ())
+        for feature in range(FEATURES):
+            others = [other for other in range(FEATURES) if other != feature]
+            for size in range(FEATURES):
+                for known in combinations(others, size):
+                    gain = expectation(tree, row, (*known, feature)) - expectation(tree, row, known)
+                    values[feature] += gain / (FEATURES * comb(FEATURES - 1, size))
+    return values
+
+
+def test_values_of_a_forest_are_shapleys_over_the_number_of_trees() -> None:
+    model = RandomForestRegressor(3, max_depth=4, n_jobs=1, random_state=0).fit(X, SCORE)
+    found = mlcore.compile(model).explain(X[:6])
+    trees = [each.tree_ for each in model.estimators_]
+    np.testing.assert_allclose(found, [shapley(trees, row) / 3 for row in X[:6]], rtol=0, atol=1e-12)
+
+
+def test_values_of_boosting_are_shapleys_times_the_rate() -> None:
+    model = GradientBoostingRegressor(n_estimators=4, learning_rate=0.3, random_state=0).fit(X, SCORE)
+    trees = [each.tree_ for each in model.estimators_.ravel()]
+    wanted = np.array([0.3 * shapley(trees, row) for row in X[:6]])
+    wanted[:, -1] += float(model.init_.constant_[0, 0])
+    np.testing.assert_allclose(mlcore.compile(model).explain(X[:6]), wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "numba"])
+@pytest.mark.parametrize("kind", FORESTS)
+def test_values_sum_to_the_margin(kind: str, backend: str) -> None:
+    scorer = mlcore.compile(FORESTS[kind](), backend=backend)
+    margin, found = scorer.margin(X), scorer.explain(X)
+    assert found.shape == (*margin.shape, FEATURES + 1)
+    np.testing.assert_allclose(found.sum(axis=-1), margin, rtol=0, atol=1e-9)
+    if margin.ndim == 1:
+        moved = scorer.explain(X, base_margin=BASE)
+        np.testing.assert_allclose(moved.sum(axis=-1), scorer.margin(X, base_margin=BASE), rtol=0, atol=1e-9)
+
+
+def test_a_forest_in_spans_of_trees_is_explained_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = FORESTS["forest"]()
+    whole = mlcore.compile(model)
+    expected = whole.explain(X)
+    monkeypatch.setattr("mlcore.scoring.scorer.MAX_CODES", 300)
+    scorer = mlcore.compile(model)
+    found = scorer.explain(X)
+    assert len(scorer.describe()["plans"]) > 2
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.sum(axis=1), model.predict(X), rtol=0, atol=1e-9)
+
+
+def test_values_of_a_linear_model_are_weighted_features() -> None:
+    model = LinearRegression().fit(X, SCORE)
+    found = mlcore.compile(model).explain(X)
+    np.testing.assert_allclose(found[:, :-1], X * model.coef_, rtol=1e-15)
+    assert np.all(found[:, -1] == model.intercept_)
+
+
+def test_values_of_a_linear_pipeline_are_of_its_scaled_features() -> None:
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, CLASSES)
+    found = mlcore.compile(pipeline).explain(X)
+    assert found.shape == (ROWS, 3, FEATURES + 1)
+    wanted = pipeline[0].transform(X)[:, None, :] * pipeline[1].coef_
+    np.testing.assert_allclose(found[:, :, :-1], wanted, rtol=1e-14)
+    np.testing.assert_allclose(found.sum(axis=2), pipeline.decision_function(X), rtol=0, atol=1e-12)
+
+
+def test_values_have_an_axis_of_outputs_where_margins_do() -> None:
+    scorer = mlcore.compile(LinearRegression().fit(X, SCORE[:, None]))
+    assert scorer.margin(X).shape == (ROWS, 1)
+    assert scorer.explain(X).shape == (ROWS, 1, FEATURES + 1)
+
+
+def test_a_missing_value_is_refused_where_the_margin_refuses_it() -> None:
+    rows = X.copy()
+    rows[7, 2] = np.nan
+    for model in (FORESTS["boosting"](), LinearRegression().fit(X, SCORE)):
+        with pytest.raises(DataError, match="column 'f2' has a missing value"):
+            mlcore.compile(model).explain(rows)
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "network": (
+        lambda: MLPRegressor(hidden_layer_sizes=(3,), max_iter=2000, tol=1e-2).fit(X, SCORE),
+        "MLPRegressor is a network",
+    ),
+    "vote": (
+        lambda: VotingRegressor([("a", LinearRegression()), ("b", LinearRegression())]).fit(X, SCORE),
+        "a Vote of several models is not explained",
+    ),
+    "classes": (lambda: RandomForestClassifier(2).fit(X, CLASSES), "leaves hold a value for each output"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_no_sum_of_single_values_is_refused(kind: str) -> None:
+    make, message = REFUSED[kind]
+    with pytest.raises(UnsupportedModel, match=message):
+        mlcore.compile(make()).explain(X)
