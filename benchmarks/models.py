@@ -51,7 +51,7 @@ def lgb(X: Array, y: Array, rounds: int, **params: Any) -> Point:
     if not path.exists():
         settings = {"objective": "binary", "learning_rate": 0.1, "num_threads": 2, "verbosity": -1, **params}
         lightgbm.train(settings, lightgbm.Dataset(X, y), rounds).save_model(path)
-    booster = lightgbm.Booster(model_file=path, params={"num_threads": 1})
+    booster = lightgbm.Booster(model_file=path)
     return Point(booster, lambda rows: booster.predict(rows, raw_score=True, num_threads=1), lambda s: s.margin)
 
 

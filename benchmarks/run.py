@@ -1,4 +1,4 @@
-"""Run the benchmarks, all or some, and write their results: python benchmarks/run.py [score explain batch startup ops]."""
+"""Run the benchmarks, all or some, and write their results: python benchmarks/run.py [score models explain …]."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-NAMES = ("score", "explain", "batch", "startup", "ops")
+NAMES = ("score", "models", "explain", "batch", "startup", "ops")
 
 
 def main() -> None:

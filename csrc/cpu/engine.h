@@ -181,7 +181,7 @@ inline void fill_cells(const Forest& forest, const BlockColumn* columns, int64_t
 }
 
 constexpr int kKnownDepth = 16;  // down to which all rows take all steps; deeper trees are left when no row moves
-constexpr int kDeepRows = 16;  // side by side: while one waits for its node, the others go on
+constexpr int kDeepRows = 16;    // side by side: while one waits for its node, the others go on
 
 template <typename V, typename Sum>
 void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t rows, Sum* sums) {

@@ -56,6 +56,20 @@ def test_each_side_is_measured_and_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_models_of_every_library_are_measured(bench: Any, tmp_path: Path) -> None:
+    models = bench("models")
+    points = (
+        "XGBoost 1000 × d3",
+        "LightGBM 100 × 31 leaves",
+        "random forest, 100 × d8",
+        "HistGradientBoosting, 100 × 31 leaves",
+    )
+    rows = models.main(ROWS, 1, tmp_path, points)
+    assert [(row["model"], row["call"]) for row in rows] == [(p, call) for p in points for call in ("batch", "one row")]
+    assert all(row["× library"] > 0 for row in rows)
+
+
+@pytest.mark.slow
 def test_the_nightly_job_agrees_with_pandas_scikit_learn_and_xgboost(bench: Any) -> None:
     batch, common = bench("batch"), bench("common")
     rows, notes = batch.measure(common.flights(ROWS), Path(sys.executable), repeats=1, watch=False)

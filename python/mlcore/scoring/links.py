@@ -19,9 +19,13 @@ def apply(link: Link, margins: Array, backend: Backend, *, steepness: float = 1.
     `steepness` is what a sigmoid multiplies its margins by. Margins may be infinite: exp of a large one is, and the
     softmax of one is NaN, as in the libraries.
     """
+    if link in ("identity", "probability"):
+        return margins
+    if link == "sigmoid" and steepness == 1 and margins.dtype == np.float32:
+        return sigmoid(margins, backend)  # cannot overflow, and a single row is in a hurry
     with np.errstate(over="ignore", invalid="ignore"):
         if link == "sigmoid":
-            return sigmoid(margins if steepness == 1 else margins * margins.dtype.type(steepness), backend)
+            return sigmoid(margins * margins.dtype.type(steepness), backend)
         return _LINKS[link](margins)
 
 
