@@ -130,7 +130,7 @@ const Kernels& kernels() {
   }
 }
 
-Scratch::Scratch(const Questions& asked, int64_t cells, int64_t outputs) : rows_(asked.block_rows) {
+Scratch::Scratch(const Questions& asked, int64_t rows, int64_t cells, int64_t outputs) : rows_(rows) {
   const auto columns = static_cast<int64_t>(asked.n_codes.size()), planes = static_cast<int64_t>(asked.planes.size());
   const int64_t codes_bytes = columns * rows_ * 2, missing_bytes = columns * rows_ / 8;
   const int64_t slot_bytes = kMuxSlots * kMuxRegisters * kBlockRows / 8;

@@ -47,19 +47,24 @@ EdgeTable make_edge_table(Type type, std::vector<char> edges, int64_t rows);
 struct Explainer;
 struct ExplainRoom;
 
+// Where a block of up to `rows` rows, a power of 2, is worked on; all 64-byte aligned.
+struct BlockRoom {
+  int64_t rows;
+  uint64_t* planes;  // of all planes, and for the slots of a network
+  uint16_t* cells;   // of all rows, cell by cell
+  char* sums;        // a double for each output of all rows
+};
+
 // What one instruction set provides.
 struct Kernels {
   // Codes of `rows` contiguous values; NaN gets 0. Wide codes when the table has more than 255 edges.
   void (*bin)(const EdgeTable& table, const void* values, int64_t rows, void* codes);
   // Bit i set where value i is NaN (float types).
   void (*nan)(Type type, const void* values, int64_t rows, uint64_t* missing);
-  // Adds each tree's leaf values to the margins of up to `forest.block_rows` rows, out[row * outputs + output].
-  // `planes` has room for `forest.planes.size()` planes of a block and for the slots of a network, `cells` for the
-  // cells of a block's rows, `sums` for its rows of each output; all are 64-byte aligned.
-  void (*margins)(const Forest& forest, const BlockColumn* columns, uint64_t* planes, uint16_t* cells, float* sums,
-                  int64_t rows, float* out);
-  void (*exact_margins)(const Forest& forest, const BlockColumn* columns, uint64_t* planes, uint16_t* cells,
-                        double* sums, int64_t rows, double* out);
+  // Adds each tree's leaf values to the margins of up to `room.rows` rows, out[row * outputs + output].
+  void (*margins)(const Forest& forest, const BlockColumn* columns, const BlockRoom& room, int64_t rows, float* out);
+  void (*exact_margins)(const Forest& forest, const BlockColumn* columns, const BlockRoom& room, int64_t rows,
+                        double* out);
   // Adds SHAP values of up to kBlockRows rows; see cpu/explain.h. `planes` as above.
   void (*explain)(const Explainer& explainer, const BlockColumn* columns, uint64_t* planes, const ExplainRoom& room,
                   int64_t rows, double* out);
@@ -74,17 +79,13 @@ const Kernels& kernels_avx512();
 // Memory of one thread, aligned for the widest loads.
 class Scratch {
  public:
-  // For blocks of `asked`, with room for `cells` cells a row and sums of `outputs`.
-  Scratch(const Questions& asked, int64_t cells, int64_t outputs);
+  // For blocks of up to `rows` rows, a power of 2, with room for `cells` cells a row and sums of `outputs`.
+  Scratch(const Questions& asked, int64_t rows, int64_t cells, int64_t outputs);
 
   uint8_t* codes(int64_t column) { return base_ + column * rows_ * 2; }
   uint64_t* missing(int64_t column) { return missing_ + column * rows_ / 64; }
   uint64_t* planes() { return planes_; }
-  uint16_t* cells() { return cells_; }
-  template <typename Sum>
-  Sum* sums() {
-    return reinterpret_cast<Sum*>(sums_);
-  }
+  BlockRoom room() { return {rows_, planes_, cells_, sums_}; }
   char* gathered() { return gathered_; }
 
  private:

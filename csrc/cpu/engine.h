@@ -34,6 +34,9 @@ struct Planes {
   uint64_t* first;
   int64_t stride, words;
 
+  // How far sums of outputs, and cells, lie apart.
+  int64_t rows_apart() const { return 64 * stride; }
+
   uint64_t* at(int64_t plane) const { return first + plane * stride; }
 };
 
@@ -91,11 +94,12 @@ inline void decide(const uint64_t* planes, int64_t plane_stride, const int32_t* 
 
 // Adds the values of a tree's leaf table to the sums of V::rows rows from `at` on; bit[0] is the leaf number's highest.
 template <typename V, int Bits, typename Sum>
-void add_leaves(const Forest& forest, const Tree& tree, const typename V::Reg* bit, int64_t at, Sum* sums) {
+void add_leaves(const Forest& forest, const Tree& tree, const typename V::Reg* bit, int64_t at, int64_t apart,
+                Sum* sums) {
   constexpr int64_t size = int64_t{1} << Bits > kFewestLeaves ? int64_t{1} << Bits : kFewestLeaves;
   for (int64_t j = 0; j < forest.width; ++j) {
     const int64_t table = tree.leaves + j * size;
-    Sum* target = sums + (tree.output + j) * forest.block_rows + at;
+    Sum* target = sums + (tree.output + j) * apart + at;
     if constexpr (std::is_same_v<Sum, float>)
       V::template add_leaves<Bits>(bit, forest.floats.tables.data() + table, forest.floats.bytes.data() + 4 * table,
                                    target);
@@ -109,7 +113,7 @@ void complete(const Forest& forest, const Tree& tree, const Planes& planes, Sum*
   for (int64_t at = 0; at < 64 * planes.words; at += V::rows) {
     typename V::Reg bit[Bits];
     decide<V, 0, Bits>(planes.first + at / 64, planes.stride, forest.plane_ids.data() + tree.first, bit);
-    add_leaves<V, Bits>(forest, tree, bit, at, sums);
+    add_leaves<V, Bits>(forest, tree, bit, at, planes.rows_apart(), sums);
   }
 }
 
@@ -140,7 +144,7 @@ void network(const Forest& forest, const Tree& tree, const Planes& planes, int64
   for (int r = 0; r < Regs; ++r) {
     Reg bit[Bits];
     for (int b = 0; b < Bits; ++b) bit[b] = slot[kResultSlot + b][r];
-    add_leaves<V, Bits>(forest, tree, bit, at + r * V::rows, sums);
+    add_leaves<V, Bits>(forest, tree, bit, at + r * V::rows, planes.rows_apart(), sums);
   }
 }
 
@@ -154,10 +158,10 @@ void network(const Forest& forest, const Tree& tree, const Planes& planes, Sum* 
 }
 
 // Writes the cells that deep trees look at, those of a block's rows one after another.
-inline void fill_cells(const Forest& forest, const BlockColumn* columns, int64_t rows, uint16_t* cells) {
+inline void fill_cells(const Forest& forest, const BlockColumn* columns, int64_t rows, int64_t apart, uint16_t* cells) {
   for (size_t v = 0; v < forest.cells.size(); ++v) {
     const Cell& cell = forest.cells[v];
-    uint16_t* out = cells + static_cast<int64_t>(v) * forest.block_rows;
+    uint16_t* out = cells + static_cast<int64_t>(v) * apart;
     if (cell.column < 0) {
       std::fill(out, out + rows, uint16_t{0});
       continue;
@@ -180,41 +184,55 @@ inline void fill_cells(const Forest& forest, const BlockColumn* columns, int64_t
   }
 }
 
-constexpr int kKnownDepth = 16;  // down to which all rows take all steps; deeper trees are left when no row moves
-constexpr int kDeepRows = 16;    // side by side: while one waits for its node, the others go on
+constexpr int kDeepRows = 16;  // side by side: while one waits for its node, the others go on
+constexpr int kDeepSteps = 6;  // between looks at who has reached a leaf
+
+// Rows on their way down a tree. Who arrives makes room for the next row: no row waits for the slowest of its company.
+struct Walkers {
+  int32_t at[kDeepRows] = {};
+  int32_t row[kDeepRows] = {};
+  uint32_t active = 0;
+};
 
 template <typename V, typename Sum>
-void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t rows, Sum* sums) {
+void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t rows, int64_t apart, Sum* sums) {
   const DeepNode* nodes = forest.deep_nodes.data() + tree.first;
   const int32_t* origin = forest.deep_origin.data() + tree.first;
   const Sum* values = forest.values<Sum>().nodes.data() + tree.root * forest.width;
-  const int shift = __builtin_ctzll(static_cast<uint64_t>(forest.block_rows));
-  for (int64_t first = 0; first < rows; first += kDeepRows) {
-    int32_t at[kDeepRows] = {};
-    const uint16_t* row = cells + first;
-    const int steps = tree.bits <= kKnownDepth ? tree.bits : 4;
-    for (int32_t moved = 1; moved != 0;) {
-      int32_t before[kDeepRows];
-      for (int i = 0; i < kDeepRows; ++i) before[i] = at[i];
-      for (int step = 0; step < steps; ++step)
-        for (int i = 0; i < kDeepRows; ++i) {
-          const DeepNode node = nodes[at[i]];
-          at[i] = apart(node.left + (row[(size_t{node.cell} << shift) + static_cast<size_t>(i)] >= node.code));
-        }
-      moved = 0;
-      if (tree.bits <= kKnownDepth) break;
-      for (int i = 0; i < kDeepRows; ++i) moved |= at[i] ^ before[i];
-    }
-    for (int i = 0; i < kDeepRows; ++i) {
-      const Sum* leaf = values + origin[at[i]] * forest.width;
+  const int shift = __builtin_ctzll(static_cast<uint64_t>(apart));  // a power of 2
+  Walkers walkers;
+  int32_t next = 0;
+  for (; next < kDeepRows; ++next) {  // blocks are whole granules of rows
+    walkers.row[next] = next;
+    walkers.active |= 1u << next;
+  }
+  while (walkers.active != 0) {
+    for (int step = 0; step < kDeepSteps; ++step)
+      for (int i = 0; i < kDeepRows; ++i) {
+        const DeepNode node = nodes[walkers.at[i]];
+        const uint16_t cell = cells[(size_t{node.cell} << shift) + static_cast<size_t>(walkers.row[i])];
+        walkers.at[i] = scalar(node.left + (cell >= node.code));
+      }
+    uint32_t arrived = 0;
+    for (int i = 0; i < kDeepRows; ++i)
+      arrived |= static_cast<uint32_t>(nodes[walkers.at[i]].left == walkers.at[i]) << i;
+    for (arrived &= walkers.active; arrived != 0; arrived &= arrived - 1) {
+      const int i = __builtin_ctz(arrived);
+      const Sum* leaf = values + int64_t{origin[walkers.at[i]]} * forest.width;
       for (int64_t j = 0; j < forest.width; ++j)
-        sums[(tree.output + j) * forest.block_rows + V::template position<Sum>(first + i)] += leaf[j];
+        sums[(tree.output + j) * apart + V::template position<Sum>(walkers.row[i])] += leaf[j];
+      if (next == rows) {
+        walkers.active &= ~(1u << i);
+        continue;
+      }
+      walkers.at[i] = 0;
+      walkers.row[i] = next++;
     }
   }
 }
 
 template <typename V, typename Sum>
-void walk(const Forest& forest, const Tree& tree, const BlockColumn* columns, int64_t rows, Sum* sums) {
+void walk(const Forest& forest, const Tree& tree, const BlockColumn* columns, int64_t rows, int64_t apart, Sum* sums) {
   const ops::Node* nodes = forest.nodes.data() + tree.root;
   const Sum* values = forest.values<Sum>().nodes.data() + tree.root * forest.width;
   for (int64_t row = 0; row < rows; ++row) {
@@ -226,7 +244,7 @@ void walk(const Forest& forest, const Tree& tree, const BlockColumn* columns, in
         },
         [&](int32_t c) { return ((columns[c].missing[row >> 6] >> (row & 63)) & 1) != 0; });
     for (int64_t j = 0; j < forest.width; ++j)
-      sums[(tree.output + j) * forest.block_rows + V::template position<Sum>(row)] += values[leaf * forest.width + j];
+      sums[(tree.output + j) * apart + V::template position<Sum>(row)] += values[leaf * forest.width + j];
   }
 }
 
@@ -240,13 +258,13 @@ template <typename V, typename Sum>
 void add_tree(const Forest& forest, const Tree& tree, const BlockColumn* columns, const Planes& planes,
               const uint16_t* cells, Sum* sums) {
   const int64_t rows = 64 * planes.words;
-  if (tree.shape == Shape::deep) return deep<V>(forest, tree, cells, rows, sums);
-  if (tree.shape == Shape::walk) return walk<V>(forest, tree, columns, rows, sums);
+  if (tree.shape == Shape::deep) return deep<V>(forest, tree, cells, rows, planes.rows_apart(), sums);
+  if (tree.shape == Shape::walk) return walk<V>(forest, tree, columns, rows, planes.rows_apart(), sums);
   switch (tree.bits) {
     case 0:
       for (int64_t j = 0; j < forest.width; ++j)
         for (int64_t row = 0; row < rows; ++row)
-          sums[(tree.output + j) * forest.block_rows + row] +=
+          sums[(tree.output + j) * planes.rows_apart() + row] +=
               forest.values<Sum>().tables[tree.leaves + j * kFewestLeaves];
       break;
 #define MLCORE_BITS(b)                              \
@@ -261,18 +279,18 @@ void add_tree(const Forest& forest, const Tree& tree, const BlockColumn* columns
 
 // `sums` has room for a block's rows of each output, in the order in which V adds to them.
 template <typename V, typename Sum>
-void margins(const Forest& forest, const BlockColumn* columns, uint64_t* scratch, uint16_t* cells, Sum* sums,
-             int64_t rows, Sum* out) {
-  const Planes planes{scratch, forest.block_rows / 64, (rows + kBlockRows - 1) / kBlockRows * kBlockWords};
+void margins(const Forest& forest, const BlockColumn* columns, const BlockRoom& room, int64_t rows, Sum* out) {
+  const Planes planes{room.planes, room.rows / 64, (rows + kBlockRows - 1) / kBlockRows * kBlockWords};
+  Sum* sums = reinterpret_cast<Sum*>(room.sums);
   fill_planes<V>(forest, columns, planes);
-  if (!forest.deep_nodes.empty()) fill_cells(forest, columns, 64 * planes.words, cells);
+  if (!forest.deep_nodes.empty()) fill_cells(forest, columns, 64 * planes.words, room.rows, room.cells);
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t k = 0; k < forest.outputs; ++k)
-      sums[k * forest.block_rows + V::template position<Sum>(row)] = out[row * forest.outputs + k];
-  for (const Tree& tree : forest.trees) add_tree<V>(forest, tree, columns, planes, cells, sums);
+      sums[k * room.rows + V::template position<Sum>(row)] = out[row * forest.outputs + k];
+  for (const Tree& tree : forest.trees) add_tree<V>(forest, tree, columns, planes, room.cells, sums);
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t k = 0; k < forest.outputs; ++k)
-      out[row * forest.outputs + k] = sums[k * forest.block_rows + V::template position<Sum>(row)];
+      out[row * forest.outputs + k] = sums[k * room.rows + V::template position<Sum>(row)];
 }
 
 template <typename T, typename Code>

@@ -202,7 +202,7 @@ ExplainMemory::ExplainMemory(const Explainer& e) {
 
 void explain(const Explainer& explainer, const std::vector<CodedColumn>& columns, int64_t n, double* out, int threads) {
   struct Worker {
-    explicit Worker(const Explainer& e) : scratch(e, 0, 0), block(block_columns(e, scratch)), memory(e) {}
+    explicit Worker(const Explainer& e) : scratch(e, kBlockRows, 0, 0), block(block_columns(e, scratch)), memory(e) {}
     Scratch scratch;
     std::vector<BlockColumn> block;
     ExplainMemory memory;

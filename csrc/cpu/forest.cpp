@@ -299,8 +299,13 @@ void add_nodes(const ForestSpec& s, Forest& f) {
 
 constexpr int64_t kPlaneBytes = 1024 * 1024;  // the L2 cache of the machines at hand
 
-int64_t block_rows_for(int64_t planes) {
-  int64_t rows = kMostBlockRows;
+// As many rows as keep their planes in the cache. Deep trees that do not fit it themselves are read anew for every
+// block, so that blocks must be long.
+int64_t block_rows_for(const Forest& f) {
+  const auto planes = static_cast<int64_t>(f.planes.size());
+  const size_t deep = f.deep_nodes.size() * sizeof(DeepNode) + (f.floats.nodes.size() * 4 + f.exact.nodes.size() * 8);
+  if (planes == 0 && deep > static_cast<size_t>(kPlaneBytes)) return kDeepBlockRows;
+  int64_t rows = kPlaneBlockRows;
   while (rows > kBlockRows && planes * rows / 8 > kPlaneBytes) rows /= 2;
   return rows;
 }
@@ -366,10 +371,10 @@ Forest prepare(const ForestSpec& s) {
   f.outputs = s.outputs;
   f.width = s.width;
   Layout layout(s, f, number_planes(s, used, f));
-  f.block_rows = block_rows_for(static_cast<int64_t>(f.planes.size()));
   add_nodes(s, f);
   for (int64_t t = 0; t < s.trees; ++t)
     layout.add(t, shape_of(extents[static_cast<size_t>(t)], s.engine), extents[static_cast<size_t>(t)]);
+  f.block_rows = block_rows_for(f);
   return f;
 }
 

@@ -58,8 +58,8 @@ enum class Shape : uint8_t {
 
 constexpr int64_t kBlockRows = 512;  // the granule of blocks
 constexpr int64_t kBlockWords = kBlockRows / 64;
-constexpr int64_t kMostBlockRows = 2048;
-constexpr int kMostBits = 8;       // of a leaf's number
+constexpr int64_t kPlaneBlockRows = 2048, kDeepBlockRows = 65536;  // at most
+constexpr int kMostBits = 8;                                       // of a leaf's number
 constexpr int kMuxSlots = 256;     // of a network; the first two hold no row and every row
 constexpr int kResultSlot = 2;     // the leaf number's highest bit; the lower ones follow
 constexpr int kMuxRegisters = 4;   // of rows that a network works on at a time
@@ -81,7 +81,7 @@ struct Cell {
 
 // A number that stays in a register of its own: compilers would pack the places of rows that walk side by side into a
 // vector, only to take them out again for every load.
-inline int32_t apart(int32_t x) {
+inline int32_t scalar(int32_t x) {
 #if defined(__GNUC__)
   asm("" : "+r"(x));
 #endif
@@ -111,7 +111,6 @@ struct LeafValues {
 
 // The columns of a block and what is asked of them.
 struct Questions {
-  int64_t block_rows = kBlockRows;  // worked on at a time
   int64_t set_words;
   std::vector<int32_t> n_codes;
   std::vector<Plane> planes;
@@ -124,6 +123,7 @@ struct Questions {
 struct Forest : Questions {
   bool doubles;
   int32_t outputs;
+  int64_t block_rows;  // worked on at a time, a power of 2
   int64_t width;
   std::vector<Tree> trees;
   std::vector<int32_t> plane_ids;

@@ -75,7 +75,7 @@ void complete(const Forest& forest, const int32_t* trees, size_t count, int bits
     planes[t] = forest.plane_ids.data() + forest.trees[static_cast<size_t>(trees[t < count ? t : 0])].first;
   const uint8_t* answers = row.answers.data();
   for (int level = 0; level < bits; ++level)
-    for (size_t t = 0; t < kTogether; ++t) at[t] = apart(2 * at[t] + 1 + answers[planes[t][at[t]]]);
+    for (size_t t = 0; t < kTogether; ++t) at[t] = scalar(2 * at[t] + 1 + answers[planes[t][at[t]]]);
   for (size_t t = 0; t < count; ++t) {
     const auto tree = static_cast<size_t>(trees[t]);
     row.values[tree] = forest.trees[tree].leaves + at[t] - ((int64_t{1} << bits) - 1);
@@ -92,7 +92,7 @@ void deep(const Forest& forest, const int32_t* trees, size_t count, Row& row) {
     for (int step = 0; step < 4; ++step)
       for (size_t t = 0; t < kTogether; ++t) {
         const DeepNode node = nodes[t][at[t]];
-        at[t] = apart(node.left + (row.cells[node.cell] >= node.code));
+        at[t] = scalar(node.left + (row.cells[node.cell] >= node.code));
       }
     moved = at != before;
   }

@@ -1,6 +1,7 @@
 #include "cpu/score.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
@@ -14,31 +15,41 @@ namespace mlcore::cpu {
 
 namespace {
 
-constexpr int64_t kSpanRows = 16 * kBlockRows;  // a worker takes at a time; never depends on the number of threads
+constexpr int64_t kSpanRows = 16 * kBlockRows;  // that a worker takes at a time, at least
 
 // Rows that a block works on: whole granules.
 int64_t padded(int64_t rows) { return (rows + kBlockRows - 1) / kBlockRows * kBlockRows; }
 
-int64_t spans_for(int64_t n) { return (n + kSpanRows - 1) / kSpanRows; }
+// How rows are cut: workers take spans, and work on a block at a time. Results do not depend on it.
+struct Cut {
+  int64_t n, block, span;
+  int workers;
 
-int workers_for(int64_t n, int threads) {
-  return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(threads, spans_for(n))));
-}
+  Cut(const Forest& forest, int64_t rows, int threads) : n(rows) {
+    const int64_t share = padded(std::max<int64_t>(1, (n + threads - 1) / threads));
+    block = std::min(forest.block_rows, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(share))));
+    span = std::max(kSpanRows, block);
+    workers = static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(threads, spans())));
+  }
 
-// Calls work(first row, rows, worker) for each block of the forest's size, spans side by side.
+  int64_t spans() const { return (n + span - 1) / span; }
+};
+
+// Calls work(first row, rows, worker) for each block, spans side by side.
 template <typename Work>
-void for_blocks(const Forest& forest, int64_t n, int threads, Work work) {
-  parallel_for(spans_for(n), threads, [&](int64_t span, int worker) {
-    const int64_t end = std::min(n, (span + 1) * kSpanRows);
-    for (int64_t first = span * kSpanRows; first < end; first += forest.block_rows)
-      work(first, std::min(forest.block_rows, end - first), worker);
+void for_blocks(const Cut& cut, Work work) {
+  parallel_for(cut.spans(), cut.workers, [&](int64_t span, int worker) {
+    const int64_t end = std::min(cut.n, (span + 1) * cut.span);
+    for (int64_t first = span * cut.span; first < end; first += cut.block)
+      work(first, std::min(cut.block, end - first), worker);
   });
 }
 
 // Scratch and counts of one worker.
 struct Worker {
-  Worker(const Forest& forest, const std::vector<RawColumn>& raw)
-      : scratch(forest, forest.deep_nodes.empty() ? 0 : static_cast<int64_t>(forest.cells.size()), forest.outputs),
+  Worker(const Forest& forest, const std::vector<RawColumn>& raw, int64_t block)
+      : scratch(forest, block, forest.deep_nodes.empty() ? 0 : static_cast<int64_t>(forest.cells.size()),
+                forest.outputs),
         columns(block_columns(forest, scratch)),
         counts(raw.size()) {
     for (size_t c = 0; c < raw.size(); ++c)
@@ -51,21 +62,20 @@ struct Worker {
   std::vector<std::vector<int64_t>> counts;
 };
 
-std::vector<std::unique_ptr<Worker>> make_workers(const Forest& forest, const std::vector<RawColumn>& raw, int count) {
+std::vector<std::unique_ptr<Worker>> make_workers(const Forest& forest, const std::vector<RawColumn>& raw,
+                                                  const Cut& cut) {
   std::vector<std::unique_ptr<Worker>> workers;
-  for (int i = 0; i < count; ++i) workers.push_back(std::make_unique<Worker>(forest, raw));
+  for (int i = 0; i < cut.workers; ++i) workers.push_back(std::make_unique<Worker>(forest, raw, cut.block));
   return workers;
 }
 
 void finish_block(const Forest& forest, Worker& worker, int64_t first, int64_t rows, Margins out) {
-  Scratch& scratch = worker.scratch;
   const int64_t at = first * forest.outputs;
+  const BlockRoom room = worker.scratch.room();
   if (forest.doubles)
-    kernels().exact_margins(forest, worker.columns.data(), scratch.planes(), scratch.cells(), scratch.sums<double>(),
-                            rows, static_cast<double*>(out) + at);
+    kernels().exact_margins(forest, worker.columns.data(), room, rows, static_cast<double*>(out) + at);
   else
-    kernels().margins(forest, worker.columns.data(), scratch.planes(), scratch.cells(), scratch.sums<float>(), rows,
-                      static_cast<float*>(out) + at);
+    kernels().margins(forest, worker.columns.data(), room, rows, static_cast<float*>(out) + at);
 }
 
 void code_block(const RawColumn& raw, bool wide, int64_t column, int64_t first, int64_t rows, Worker& worker) {
@@ -138,8 +148,9 @@ void load_codes(const Questions& asked, const std::vector<CodedColumn>& columns,
 }
 
 void forest(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t n, Margins out, int threads) {
-  const auto workers = make_workers(forest, {}, workers_for(n, threads));
-  for_blocks(forest, n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
+  const Cut cut(forest, n, threads);
+  const auto workers = make_workers(forest, {}, cut);
+  for_blocks(cut, [&](int64_t first, int64_t rows, int w) {
     Worker& worker = *workers[static_cast<size_t>(w)];
     load_codes(forest, columns, first, rows, worker.scratch, worker.columns);
     finish_block(forest, worker, first, rows, out);
@@ -147,9 +158,10 @@ void forest(const Forest& forest, const std::vector<CodedColumn>& columns, int64
 }
 
 void leaves(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t n, int32_t* out, int threads) {
-  const auto workers = make_workers(forest, {}, workers_for(n, threads));
+  const Cut cut(forest, n, threads);
+  const auto workers = make_workers(forest, {}, cut);
   const auto trees = static_cast<int64_t>(forest.trees.size());
-  for_blocks(forest, n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
+  for_blocks(cut, [&](int64_t first, int64_t rows, int w) {
     std::vector<BlockColumn>& block = workers[static_cast<size_t>(w)]->columns;
     load_codes(forest, columns, first, rows, workers[static_cast<size_t>(w)]->scratch, block);
     for (int64_t row = 0; row < rows; ++row)
@@ -166,8 +178,9 @@ void leaves(const Forest& forest, const std::vector<CodedColumn>& columns, int64
 }
 
 void score(const Forest& forest, const std::vector<RawColumn>& columns, int64_t n, Margins out, int threads) {
-  const auto workers = make_workers(forest, columns, workers_for(n, threads));
-  for_blocks(forest, n, static_cast<int>(workers.size()), [&](int64_t first, int64_t rows, int w) {
+  const Cut cut(forest, n, threads);
+  const auto workers = make_workers(forest, columns, cut);
+  for_blocks(cut, [&](int64_t first, int64_t rows, int w) {
     Worker& worker = *workers[static_cast<size_t>(w)];
     for (size_t c = 0; c < columns.size(); ++c) try {
         code_block(columns[c], forest.wide(static_cast<int64_t>(c)), static_cast<int64_t>(c), first, rows, worker);
