@@ -40,9 +40,10 @@ void explain(const ExplainerPtr& handle, const py::list& codes, const py::list& 
   const auto columns = coded(*handle, codes, missing, values.shape(0), "explain");
   threads_of(threads, {"explain", "threads"});
   auto* target = static_cast<double*>(values.mutable_data());
+  const int64_t rows = values.shape(0);
   try {
     const py::gil_scoped_release release;
-    cpu::explain(*handle, columns, values.shape(0), target, threads);
+    cpu::explain(*handle, columns, rows, target, threads);
   } catch (const std::out_of_range& error) {
     Where{"explain", "codes"}.refuse(error.what());
   }

@@ -84,9 +84,10 @@ void leaves(const ForestPtr& handle, const py::list& codes, const py::list& miss
   const auto columns = coded(*handle, codes, missing, nodes.shape(0), "leaves");
   threads_of(threads, {"leaves", "threads"});
   auto* target = static_cast<int32_t*>(nodes.mutable_data());
+  const int64_t rows = nodes.shape(0);
   try {
     const py::gil_scoped_release release;
-    cpu::leaves(*handle, columns, nodes.shape(0), target, threads);
+    cpu::leaves(*handle, columns, rows, target, threads);
   } catch (const std::out_of_range& error) {
     Where{"leaves", "codes"}.refuse(error.what());
   }

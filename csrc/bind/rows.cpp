@@ -51,13 +51,15 @@ py::object margins(const std::shared_ptr<cpu::Rows>& rows, const py::array& x) {
   const std::vector<py::ssize_t> shape{x.shape(0), rows->forest.outputs};
   py::array out = rows->forest.doubles ? py::array(py::array_t<double>(shape)) : py::array(py::array_t<float>(shape));
   void* target = out.mutable_data();
-  if (x.shape(0) < kReleaseFrom) {
-    cpu::margins(*rows, x.data(), x.shape(0), target);
+  const void* values = x.data();
+  const int64_t count = shape[0];
+  if (count < kReleaseFrom) {
+    cpu::margins(*rows, values, count, target);
     return out;
   }
   {
     const py::gil_scoped_release release;
-    cpu::margins(*rows, x.data(), x.shape(0), target);
+    cpu::margins(*rows, values, count, target);
   }
   return out;
 }

@@ -325,7 +325,7 @@ void look_up(const EdgeTable& table, const T* values, int64_t rows, Code* codes)
   const T first = table.as<T>()[0], last = table.as<T>()[table.n - 1];
   const uint16_t* direct = table.direct.data();
   for (int64_t i = 0; i < rows; ++i) {
-    const T x = values[i] < last ? values[i] : last;
+    const T value = values[i], x = value < last ? value : last;
     codes[i] = static_cast<Code>(x < first ? 0 : direct[x - first + 1]);
   }
 }

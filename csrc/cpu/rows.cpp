@@ -170,13 +170,13 @@ void margins_of(const Rows& rows, const T* x, int64_t n, Sum* out) {
 Rows::Rows(Forest given, std::vector<EdgeTable> tables, std::vector<double> margins)
     : forest(std::move(given)), edges(std::move(tables)), base(std::move(margins)), order(forest.trees.size()) {
   for (const PlaneGroup& group : forest.groups) {
-    std::vector<uint16_t> counts(static_cast<size_t>(forest.n_codes[static_cast<size_t>(group.column)]));
+    std::vector<uint32_t> counts(static_cast<size_t>(forest.n_codes[static_cast<size_t>(group.column)]));
     int64_t count = 0;
     for (size_t code = 0; code < counts.size(); ++code) {
       while (count < group.thresholds &&
              forest.planes[static_cast<size_t>(group.first + count)].code <= static_cast<int32_t>(code))
         ++count;
-      counts[code] = static_cast<uint16_t>(count);
+      counts[code] = static_cast<uint32_t>(count);
     }
     reached.push_back(std::move(counts));
   }

@@ -16,7 +16,7 @@ struct Rows {
   std::vector<EdgeTable> edges;  // of each column; all of one type, float or double
   std::vector<double> base;      // of each output
   // Of each group of planes: how many thresholds are at or below each code.
-  std::vector<std::vector<uint16_t>> reached;
+  std::vector<std::vector<uint32_t>> reached;
   std::vector<int32_t> order;  // of trees, those of one shape and height together
 };
 

@@ -46,6 +46,10 @@ def lower(steps: Sequence[Any], paths: Sequence[Path]) -> list[Path]:
             continue
         kind = type(step).__name__
         if not type(step).__module__.startswith("sklearn.") or kind not in _LOWERED:
+            if hasattr(step, "to_transforms"):
+                raise UnsupportedModel(
+                    f"mlcore's {kind} beside another transformer is not compiled; put them into one mlcore ColumnTransformer"
+                )
             known = ", ".join(_LOWERED)
             raise UnsupportedModel(f"transformer {kind} has no neutral form; of scikit-learn these have: {known}")
         if any(path.sparse for path in paths):

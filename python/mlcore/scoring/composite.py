@@ -89,6 +89,7 @@ class Calibrator:
 
     def __call__(self, score: Array) -> Array:
         """Return the probability of each score."""
+        score = score.astype(np.float64)
         if self.knots is not None and self.values is not None:
             return np.asarray(np.interp(score, self.knots, self.values))
         with np.errstate(over="ignore"):

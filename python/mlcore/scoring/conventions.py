@@ -25,13 +25,15 @@ class Conventions:
     """A table's categories that are numbers are categories; elsewhere they are the numbers that they are."""
     takes_positions: bool = True
     """In a matrix, numbers stand for the positions of stored categories."""
+    refuses_times: bool = False
+    """A table's dates and times are an error; elsewhere they are the numbers that they are stored as."""
     sparse_missing: bool = True
     """A missing value may stand in a sparse row."""
 
 
 _BY_SOURCE: Final = {
-    "xgboost": Conventions(absent=math.nan, refuses_unknown_categories=True),
-    "lightgbm": Conventions(narrows_integers=True, joins_names=True),
+    "xgboost": Conventions(absent=math.nan, refuses_unknown_categories=True, refuses_times=True),
+    "lightgbm": Conventions(narrows_integers=True, joins_names=True, refuses_times=True),
     "sklearn": Conventions(recodes_numbers=False, takes_positions=False, sparse_missing=False),
 }
 

@@ -82,8 +82,8 @@ class Importer:
             if not known.sparse_missing:
                 read = replace(read, accepts_missing=False)
         return _scorer(
-            read, self.columns.features, named=self.columns.named, wide=True, inputs=self.columns.names, **given,
-            **self.options,
+            read, self.columns.features, named=self.columns.named, wide=True, transformed=True,
+            inputs=self.columns.names, **given, **self.options,
         )  # fmt: skip
 
     def _pipeline(self, pipeline: Any) -> Scorer | Composite:
@@ -92,7 +92,7 @@ class Importer:
             return self._folded(before[0], last)
         if not before:
             return self.compile(last)
-        columns = self.columns or _raw_columns(pipeline)
+        columns = self.columns or _raw_columns(before[0])
         return replace(self, columns=replace(columns, paths=tuple(lower(before, columns.paths)))).compile(last)
 
     def _folded(self, transformer: Any, model: Any) -> Scorer:
@@ -102,9 +102,21 @@ class Importer:
         read, given = _read(model, self.iterations, self.missing)
         if not math.isnan(given["missing"]):
             raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
+        if getattr(transformer, "sparse_output", False):
+            known = conventions.of(read)
+            if math.isnan(known.absent):
+                raise UnsupportedModel(
+                    f"{type(model).__name__} takes what {type(transformer).__name__}'s sparse matrix leaves out for missing; "
+                    "set sparse_output=False"
+                )
+            if not known.sparse_missing:
+                read = replace(read, accepts_missing=False)
         wide = read.source == "sklearn"
+        raw = _raw_columns(transformer)
         features = transformer.to_transforms().features
-        return _scorer(read, features, named=True, wide=wide, **given, **self.options)
+        return _scorer(
+            read, features, named=raw.named, wide=wide, transformed=True, inputs=raw.names, **given, **self.options
+        )
 
     def _calibrated(self, model: Any) -> Composite:
         parts = []
@@ -165,9 +177,12 @@ def _passes(step: Any) -> bool:
     return isinstance(step, str) and step == "passthrough"
 
 
-def _raw_columns(pipeline: Any) -> Columns:
-    known = getattr(pipeline, "feature_names_in_", None)
-    names = tuple(map(str, known)) if known is not None else tuple(f"f{i}" for i in range(pipeline.n_features_in_))
+def _raw_columns(first: Any) -> Columns:
+    """The columns that the first transformer was fitted on."""
+    if not hasattr(first, "n_features_in_"):
+        raise UnsupportedModel(f"{type(first).__name__} says nothing of the columns it was fitted on; call fit first")
+    known = getattr(first, "feature_names_in_", None)
+    names = tuple(map(str, known)) if known is not None else tuple(f"f{i}" for i in range(first.n_features_in_))
     return Columns(names, known is not None, tuple(Path(Draft(name)) for name in names))
 
 
@@ -235,12 +250,14 @@ def _read_estimator(
 
 
 def _scorer(model: Model, features: tuple[Feature, ...], **given: Any) -> Scorer:
-    return Scorer(model=model, features=features, digest=_digest(model, features), **given)
+    told = {name: repr(given.get(name)) for name in ("missing", "named", "wide", "transformed", "inputs")}
+    return Scorer(model=model, features=features, digest=_digest(model, features, told), **given)
 
 
-def _digest(model: Model, features: tuple[Feature, ...]) -> str:
+def _digest(model: Model, features: tuple[Feature, ...], told: dict[str, str]) -> str:
+    """What scores depend on: jobs of equal digests take each other's files for their own."""
     sink = pa.BufferOutputStream()
     table = model.to_arrow()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    return hashlib.sha256(sink.getvalue().to_pybytes() + repr(features).encode()).hexdigest()
+    return hashlib.sha256(sink.getvalue().to_pybytes() + repr((features, told)).encode()).hexdigest()

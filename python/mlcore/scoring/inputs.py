@@ -80,7 +80,7 @@ def blocks(
 def _blocks(
     X: Any, names: Sequence[str], named: bool, types: Mapping[str, pa.DataType] | None, conventions: Conventions
 ) -> Iterator[Block]:
-    if type(X).__module__.startswith("scipy.sparse"):
+    if is_sparse(X):
         for part in _dense(X, conventions.absent):
             yield from _blocks(part, names, named, types, conventions)
         return
@@ -94,12 +94,23 @@ def _blocks(
     if named and conventions.joins_names:
         table = _joined_names(table, names)
     table = _in_order(table, names, named)
+    if conventions.refuses_times and types is None:
+        _refuse_times(table)
     table = _cast(table, types)
     if not conventions.recodes_numbers:
         table = _without_coded_numbers(table)
     for batch in table.to_batches():
         if batch.num_rows:
             yield Block(tuple(_column(batch, name) for name in names), batch.num_rows)
+
+
+def _refuse_times(table: pa.Table) -> None:
+    for field in table.schema:
+        if pa.types.is_temporal(field.type):
+            raise SchemaMismatch(
+                f"column '{field.name}' holds {field.type}, which the model's library refuses; cast it to the numbers that "
+                "the model was trained on"
+            )
 
 
 def _without_coded_numbers(table: pa.Table) -> pa.Table:
@@ -137,10 +148,15 @@ def _dense(X: Any, absent: float) -> Iterator[Array]:
         yield dense
 
 
+def is_sparse(X: Any) -> bool:
+    """Return whether X is one of SciPy's sparse matrices or arrays."""
+    return type(X).__module__.startswith("scipy.sparse")
+
+
 def used_columns(X: Any, inputs: Sequence[str], used: Sequence[str], *, named: bool) -> Any:
     """Return the `used` ones of X's columns `inputs`: of a matrix, or of a table whose names mean nothing."""
     places = [inputs.index(name) for name in used]
-    matrix = isinstance(X, np.ndarray) or type(X).__module__.startswith("scipy.sparse")
+    matrix = isinstance(X, np.ndarray) or is_sparse(X)
     if not matrix and named:
         return X
     X = X if matrix else to_table(X)
@@ -319,6 +335,26 @@ def refuse_float32(features: Sequence[Feature], block: Block, own: np.dtype[Any]
             raise SchemaMismatch(
                 f"column '{feature.column}' is float32, which scikit-learn's transformers round to at every step; "
                 "pass float64"
+            )
+
+
+_EXACT_FLOAT32: Final = 2**24
+
+
+def refuse_large_integers(features: Sequence[Feature], block: Block) -> None:
+    """Raise SchemaMismatch where LightGBM may be handed integers, which it narrows to float32, and that would matter.
+
+    Transformers that keep integers hand them on as they are, if no column among them is of another type.
+    """
+    if any(not isinstance(step, Fill) for feature in features for step in feature.steps):
+        return
+    if any(item.dictionary is not None or item.values.dtype.kind != "i" for item in block.columns):
+        return
+    for item in block.columns:
+        if len(item.values) and (item.values.max() > _EXACT_FLOAT32 or item.values.min() < -_EXACT_FLOAT32):
+            raise SchemaMismatch(
+                f"column '{item.name}' holds integers above 2**24, which LightGBM rounds where its transformers hand them "
+                "on as integers; pass float64"
             )
 
 

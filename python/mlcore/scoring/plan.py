@@ -58,6 +58,7 @@ def build(
     narrowed: bool = False,
     wide: bool = False,
     positional: bool = False,
+    transformed: bool = False,
 ) -> Plan:
     """Return the plan for raw columns of these kinds; a profile's edges and categories are coded beside the model's own.
 
@@ -69,6 +70,7 @@ def build(
         narrowed: what steps make of a value passes through float32 on its way into the model, as in a Bundle's transforms.
         wide: every value passes through float64 on its way into the model, as in scikit-learn's transformers.
         positional: numbers stand for the positions of stored categories, as they do in a NumPy array.
+        transformed: transformers stand before the model, so that a matrix of integers reaches it as they hand it on.
 
     Raises:
         UnsupportedModel: the transforms and the model disagree, or a column needs more codes than 16 bits hold.
@@ -83,7 +85,9 @@ def build(
     swapped = np.zeros(model.n_nodes, bool)
     by_split: dict[int, tuple[int, bool]] = {}
     of_column: dict[str, list[int]] = {feature.column: [] for feature in features}
-    sources = _sources(model, features, kinds, narrowed=narrowed, wide=wide, positional=positional)
+    sources = _sources(
+        model, features, kinds, narrowed=narrowed, wide=wide, positional=positional, transformed=transformed
+    )
     by_position = positional and conventions.of(model).takes_positions
     for i, split in enumerate(splits):
         of_column[features[split.feature].column].append(i)
@@ -194,6 +198,7 @@ def _sources(
     narrowed: bool,
     wide: bool,
     positional: bool,
+    transformed: bool,
 ) -> tuple[Source, ...]:
     own, known = model.threshold.dtype.type, conventions.of(model)
     stored = model.stored_categories
@@ -201,7 +206,7 @@ def _sources(
         stored = _listed_categories(model, features, kinds)
 
     def dtypes(feature: Feature) -> tuple[type[np.generic], ...]:
-        if not wide and positional and known.narrows_integers and kinds[feature.column] in ("i4", "i8"):
+        if not transformed and positional and known.narrows_integers and kinds[feature.column] in ("i4", "i8"):
             return np.float32, own
         return float_types(own, feature, narrowed=narrowed, wide=wide)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from typing import Any, Final, Literal
@@ -16,7 +16,7 @@ from mlcore import ops
 from mlcore.backend import Backend
 from mlcore.errors import DataError, UnsupportedModel, UsageError
 from mlcore.models import LinearModel, Model, NeuralNetwork, TreeEnsemble
-from mlcore.preprocessing.features import Feature
+from mlcore.preprocessing.features import Feature, Match
 from mlcore.profile import CategoricalColumn, NumericColumn, Profile
 from mlcore.scoring import conventions, linear, links, neural
 from mlcore.scoring.conventions import Conventions
@@ -25,10 +25,12 @@ from mlcore.scoring.fold import MAX_CODES, Source, describe_steps
 from mlcore.scoring.inputs import (
     Block,
     blocks,
+    is_sparse,
     kernel_columns,
     pieces,
     places_of,
     refuse_float32,
+    refuse_large_integers,
     refuse_missing,
     refuse_unaccepted,
     used_columns,
@@ -81,7 +83,9 @@ class Scorer:
     wide: bool = False
     """Whether features are float64 before the model's own cast."""
     inputs: tuple[str, ...] = ()
-    """All columns of a matrix, where the features leave some out."""
+    """All columns of a matrix, where the features leave some out or have another order."""
+    transformed: bool = False
+    """Whether transformers, mlcore's or scikit-learn's, stand before the model in memory."""
     _plans: dict[Key, list[Span]] = field(default_factory=dict, repr=False)
     _explainers: dict[Key, list[Any]] = field(default_factory=dict, repr=False)
     _planning: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -91,6 +95,16 @@ class Scorer:
     def columns(self) -> tuple[str, ...]:
         """Raw columns the model reads, in the order a NumPy array must have them."""
         return tuple(dict.fromkeys(feature.column for feature in self.features))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that a table must have, in order where their names mean nothing."""
+        return self.columns if self.named or not self.inputs else self.inputs
+
+    def columns_of(self, found: Sequence[str]) -> list[str]:
+        """Return what a file with the columns `found` calls those that are read; one that is not there by its own name."""
+        joined = {name.replace(" ", "_"): name for name in found} if self._conventions.joins_names else {}
+        return [name if name in found else joined.get(name, name) for name in self.reads]
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -234,7 +248,7 @@ class Scorer:
         """Return the model's own edges of each numeric raw column, in the type it has in `schema`: what a reference
         profile must count over for a scorer's tallies to fit it.
         """
-        block = next(iter(self._blocks(_one_row(schema, self.columns))))
+        block = next(iter(self._blocks(_one_row(schema, self.reads))))
         plan = self._spans(block)[0].plan
         return {item.name: item.folded.edges for item in plan.columns if item.folded.edges is not None}
 
@@ -285,6 +299,8 @@ class Scorer:
             refuse_unaccepted(self._accepting, block)
             if self.wide:
                 refuse_float32(self.features, block, self._own)
+            if self.transformed and self._conventions.narrows_integers:
+                refuse_large_integers(self.features, block)
             yield block
 
     @cached_property
@@ -306,9 +322,16 @@ class Scorer:
     def _conventions(self) -> Conventions:
         """The library's; where scikit-learn's transformers stand before the model, they read the columns."""
         own = conventions.of(self.model)
-        return replace(own, recodes_numbers=False, joins_names=False) if self.wide else own
+        if self.wide:
+            own = replace(own, recodes_numbers=False, joins_names=False)
+        return replace(own, refuses_times=own.refuses_times and not self.transformed)
 
     def _blocks(self, X: Any) -> Iterable[Block]:
+        if self.transformed and is_sparse(X) and math.isnan(self._conventions.absent):
+            raise UnsupportedModel(
+                "a sparse matrix is 0 where it holds nothing to transformers and missing to XGBoost, as they pass it on or "
+                "do not; pass a dense one"
+            )
         if self.inputs:
             X = used_columns(X, self.inputs, self.columns, named=self.named)
         return blocks(
@@ -359,8 +382,12 @@ class Scorer:
         make = getattr(self.backend.kernels, "Rows", None)
         plain = self.types is None and math.isnan(self.missing) and self.engine == "auto" and not self._accepting
         trees = isinstance(self.model, TreeEnsemble) and self.model.linear_leaves is None
-        if make is None or not plain or not trees or self.inputs not in ((), self.columns):
+        if make is None or not plain or not trees or not self.columns or self.inputs not in ((), self.columns):
             return None
+        if not self.model.accepts_missing and any(
+            isinstance(step, Match) for item in self.features for step in item.steps
+        ):
+            return None  # a number that matches nothing may become a missing value, which the long way refuses
         spans = self._spans(next(iter(self.blocks_of(X))))
         if len(spans) > 1:
             return None
@@ -402,7 +429,7 @@ class Scorer:
         for trees in parts(self.model, self.features, most):
             plan = build(
                 trees, self.features, kinds, edges, self._watched_categories, narrowed=self.narrowed, wide=self.wide,
-                positional=positional,
+                positional=positional, transformed=self.transformed,
             )  # fmt: skip
             spans.append(Span(trees, plan, ops.prepare(plan.forest, self.engine, backend=self.backend)))
         return spans

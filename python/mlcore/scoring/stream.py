@@ -101,7 +101,8 @@ class FileJob:
         if self._metadata.num_rows == 0:
             raise DataError(f"{self.source} has zero rows: nothing to score")
         time = [self.selection.time] if self.selection.time and (self.selection.since or self.selection.until) else []
-        self._columns = list(dict.fromkeys([*self.scorer.columns, *self.selection.keep, *time]))
+        self._asked = self.scorer.columns_of(schema.names)
+        self._columns = list(dict.fromkeys([*self._asked, *self.selection.keep, *time]))
         check_columns(self.source, schema, self._columns)
         self._groups = int(self._metadata.num_row_groups)
         return self._groups
@@ -112,8 +113,7 @@ class FileJob:
         tally = self.scorer.tally()
         try:
             margins = [
-                self.scorer.score_block(block, tally)
-                for block in self.scorer.blocks_of(table.select(list(self.scorer.columns)))
+                self.scorer.score_block(block, tally) for block in self.scorer.blocks_of(table.select(self._asked))
             ]
         except DataError as error:  # of whichever kind
             raise type(error)(f"{self.source}, row group {group}: {error}") from error
