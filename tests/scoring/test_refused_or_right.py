@@ -23,7 +23,10 @@ from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardS
 
 import mlcore
 from mlcore import preprocessing
+from mlcore.bundle import Bundle
+from mlcore.data.schema import Field, Schema
 from mlcore.errors import DataError, SchemaMismatch, UnsupportedModel
+from mlcore.preprocessing.features import Affine, Feature, Transforms
 
 RNG = np.random.default_rng(6)
 X = RNG.normal(size=(300, 3)) * [1, 5, 9]
@@ -163,3 +166,13 @@ def test_more_thresholds_than_two_bytes_count_give_a_few_rows_the_same_bits() ->
     assert (
         scorer.margin(rows).tolist() == scorer.margin(np.repeat(rows, 10, axis=0))[::10].tolist() == [66_000, 0, n, 34]
     )
+
+
+def test_a_bundle_of_a_scikit_learn_model_after_transforms_is_refused() -> None:
+    model: Any = mlcore.compile(GradientBoostingRegressor(n_estimators=2).fit(X[:, :1], X[:, 1])).model
+    schema = Schema((Field("f0", "double"),))
+    plain = Bundle(model, Transforms((Feature("f0", "f0", ()),)), schema)
+    assert mlcore.compile(plain).predict(pa.table({"f0": X[:, 0]})).shape == (300,)
+    scaled = Bundle(model, Transforms((Feature("f0", "f0", (Affine(0.1, 3.0),)),)), schema)
+    with pytest.raises(UnsupportedModel, match="compile its Pipeline instead"):
+        mlcore.compile(scaled)

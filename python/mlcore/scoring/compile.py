@@ -11,7 +11,7 @@ from mlcore import models
 from mlcore.bundle import Bundle
 from mlcore.bundle import load as load_bundle
 from mlcore.data.types import type_named
-from mlcore.errors import BackendUnavailable, UsageError
+from mlcore.errors import BackendUnavailable, UnsupportedModel, UsageError
 from mlcore.scoring.composite import Composite
 from mlcore.scoring.estimators import Importer
 from mlcore.scoring.scorer import Scorer
@@ -106,6 +106,11 @@ def _names_a_bundle(model: str | Path) -> bool:
 
 def _from_bundle(bundle: Bundle, options: dict[str, Any]) -> Scorer:
     columns = bundle.transforms.columns
+    if bundle.model.source == "sklearn" and any(feature.steps for feature in bundle.transforms.features):
+        raise UnsupportedModel(
+            "a Bundle's transforms pass through float32, which a scikit-learn model after transformers was not trained on; "
+            "compile its Pipeline instead"
+        )
     return Scorer(
         model=bundle.model,
         features=bundle.transforms.features,
