@@ -19,7 +19,7 @@ def refuse_unexplained(model: TreeEnsemble) -> None:
     """Raise UnsupportedModel where leaves hold vectors or are linear, or nobody knows how many training rows passed nodes."""
     if model.value.shape[1] != 1:
         raise UnsupportedModel(
-            "a model whose leaves hold a value for each output is not explained yet; train one tree an output, or ask its library"
+            "a model whose leaves hold a value for each output is not explained yet; train one tree an output"
         )
     if model.linear_leaves is not None:
         raise UnsupportedModel("a model whose leaves are linear is not explained; LightGBM refuses too")
