@@ -8,12 +8,13 @@ by bisection with the chain itself, a category by asking the chain.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 
 from mlcore.errors import UnsupportedModel
 from mlcore.models.ensemble import Categories
@@ -25,12 +26,42 @@ MAX_CODES: Final = 65536
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
-    """One question of the model about one of its features: right when an odd number of `bounds` are <= the value."""
+class Splits:
+    """Questions of the model about its features, one entry each.
 
-    feature: int
-    bounds: Array  # ascending, in the model's own float type; one of them is a threshold
-    default_left: bool
+    A value goes right when it is at or above `threshold`, in the model's own float type; where `interval_set` is not
+    negative, when an odd number of the bounds `sets[interval_set]` are <= it. NaN goes left where `default_left` is set.
+    """
+
+    feature: Array
+    threshold: Array
+    interval_set: Array
+    default_left: Array
+    sets: Sequence[Array]
+
+    def __len__(self) -> int:
+        return len(self.feature)
+
+    def take(self, places: Array) -> Splits:
+        """Return some of them."""
+        return Splits(
+            self.feature[places],
+            self.threshold[places],
+            self.interval_set[places],
+            self.default_left[places],
+            self.sets,
+        )
+
+    def answers(self, values: Mapping[int, Array]) -> Array:
+        """Return whether each split sends each of its feature's `values`, as many of each, right: bool, (splits, values)."""
+        right = np.empty((len(self), len(next(iter(values.values())))), bool)
+        for feature, found in values.items():
+            mine = np.flatnonzero(self.feature == feature)
+            right[mine] = found >= self.threshold[mine, None]
+            for i in mine[self.interval_set[mine] >= 0].tolist():
+                right[i] = np.searchsorted(self.sets[self.interval_set[i]], found, side="right") % 2
+            right[np.ix_(mine, np.isnan(found))] = ~self.default_left[mine, None]
+        return right
 
 
 @dataclass(frozen=True)
@@ -55,14 +86,17 @@ class Source:
             return value
 
 
-@dataclass(frozen=True)
-class Predicate:
-    """A split over codes. True means right, unless `inverted`. A threshold is `code >= threshold`, else `members`."""
+@dataclass(frozen=True, eq=False)
+class Predicates:
+    """Splits over codes, one entry each: right where `code >= threshold`, or, where `member_row` is not negative, where
+    `members[member_row]` has the code. What is `inverted` has right and left change places. `missing` answers for itself.
+    """
 
-    threshold: int
-    members: Array | None  # bool, one a code
-    missing: bool
-    inverted: bool = False
+    threshold: Array
+    member_row: Array
+    members: Array  # bool (rows, codes)
+    missing: Array
+    inverted: Array
 
 
 @dataclass(frozen=True)
@@ -74,11 +108,16 @@ class FoldedColumn:
     classes: Array | None  # uint16, one a category, then the unknown ones'
     accepted: Categories | None  # the only categories that the model takes; None: it takes any
     n_codes: int
-    predicates: tuple[Predicate, ...]  # one a split, in the order given
+    predicates: Predicates  # one a split, in the order given
+
+    @cached_property
+    def known(self) -> pa.Array:
+        """The categories as Arrow."""
+        return pa.array(self.categories)
 
 
 def fold_numeric(
-    splits: Sequence[Split], sources: dict[int, Source], kind: NumericKind, extra_edges: Array | None
+    splits: Splits, sources: dict[int, Source], kind: NumericKind, extra_edges: Array | None
 ) -> FoldedColumn:
     """Return the column's edges in its own type, and its splits as predicates over them.
 
@@ -86,11 +125,11 @@ def fold_numeric(
         UnsupportedModel: the column needs more than 65,535 edges.
     """
     rising = {feature: _rises(source.steps) for feature, source in sources.items() if _match_of(source) is None}
-    counts = [len(split.bounds) for split in splits]
-    first = np.cumsum([0, *counts]).tolist()
-    dtype = next(iter(sources.values())).dtypes[-1]
-    thresholds = np.concatenate([np.zeros(0, dtype), *(split.bounds for split in splits)])
-    owners = np.repeat(np.array([split.feature for split in splits], np.int64), counts)
+    monotone = np.isin(splits.feature, list(rising))
+    plain, sets = monotone & (splits.interval_set < 0), np.flatnonzero(monotone & (splits.interval_set >= 0))
+    asked = [splits.sets[i] for i in splits.interval_set[sets].tolist()]
+    thresholds = np.concatenate([splits.threshold[plain], *asked])
+    owners = np.concatenate([splits.feature[plain], np.repeat(splits.feature[sets], [len(part) for part in asked])])
     found, reachable = _raw_edges(thresholds, owners, sources, rising, kind)
     extra = line.keys(extra_edges) if extra_edges is not None else np.zeros(0, np.int64)
     edge_keys = np.unique(np.concatenate([found[reachable], extra, *_match_edges(sources.values(), kind)]))
@@ -98,16 +137,26 @@ def fold_numeric(
     n_codes = len(edges) + 1
     if n_codes > MAX_CODES:
         raise UnsupportedModel(f"a column needs {len(edges)} edges; at most {MAX_CODES - 1} fit its code")
-    codes = [*np.where(reachable, np.searchsorted(edge_keys, found) + 1, n_codes).tolist(), 0]
-    missing = {feature: float(source.values(np.array([np.nan]))[0]) for feature, source in sources.items()}
+    codes = np.where(reachable, np.searchsorted(edge_keys, found) + 1, n_codes)[: plain.sum()]
     lowest = line.values(np.array(line.ends(kind)[:1], np.int64), kind)
     representatives = np.concatenate([lowest, edges])
-    predicates = [
-        _numeric_predicate(split, sources[split.feature], codes[at], rising.get(split.feature), representatives,
-                           _missing_goes_right(split, missing[split.feature]))
-        for split, at in zip(splits, first, strict=False)
-    ]  # fmt: skip
-    return FoldedColumn(edges, (), None, None, n_codes, tuple(predicates))
+    predicates = _predicates(
+        plain, codes, splits.take(~plain).answers(_values_of(sources, representatives)),
+        missing=splits.answers(_values_of(sources, np.array([np.nan])))[:, 0],
+        inverted=plain & np.isin(splits.feature, [feature for feature, up in rising.items() if not up]),
+    )  # fmt: skip
+    return FoldedColumn(edges, (), None, None, n_codes, predicates)
+
+
+def _values_of(sources: Mapping[int, Source], raw: Array) -> dict[int, Array]:
+    return {feature: source.values(raw) for feature, source in sources.items()}
+
+
+def _predicates(plain: Array, codes: Array, members: Array, *, missing: Array, inverted: Array) -> Predicates:
+    """Predicates of which the `plain` ones are thresholds, `codes`, and the others sets, `members`."""
+    threshold, member_row = np.zeros(len(plain), np.int64), np.full(len(plain), -1)
+    threshold[plain], member_row[~plain] = codes, np.arange(len(members))
+    return Predicates(threshold, member_row, members, missing ^ inverted, inverted)
 
 
 def _rises(steps: Sequence[Step]) -> bool:
@@ -170,31 +219,8 @@ def _guess(limits: Array, steps: tuple[Step, ...], kind: NumericKind) -> Keys:
         return line.keys(np.nan_to_num(raw, posinf=np.inf, neginf=-np.inf).astype(kind))
 
 
-def _numeric_predicate(
-    split: Split, source: Source, code: int, rises: bool | None, representatives: Array, missing: bool
-) -> Predicate:
-    """`rises` says how a monotone feature goes; None of one that is not."""
-    if len(split.bounds) == 1 and rises is not None:
-        return Predicate(code, None, missing != (not rises), inverted=not rises)
-    return Predicate(0, _goes_right(split, source.values(representatives)), missing)
-
-
-def _goes_right(split: Split, value: Array) -> Array:
-    """The model's own answer for feature values; NaN takes the default branch."""
-    right: Array = np.searchsorted(split.bounds, value, side="right") % 2 == 1
-    right[np.isnan(value)] = not split.default_left
-    return right
-
-
-def _missing_goes_right(split: Split, value: float) -> bool:
-    """The model's answer for what the steps make of a missing value: most often NaN, sometimes a number."""
-    if math.isnan(value):
-        return not split.default_left
-    return bool(_goes_right(split, np.array([value], split.bounds.dtype))[0])
-
-
 def fold_categories(
-    splits: Sequence[Split], sources: dict[int, Source], extra_categories: Sequence[str | float] = ()
+    splits: Splits, sources: dict[int, Source], extra_categories: Sequence[str | float] = ()
 ) -> FoldedColumn:
     """Return the column's categories grouped into classes that no split tells apart, and its splits over classes.
 
@@ -205,9 +231,7 @@ def fold_categories(
     own = dict.fromkeys(name for source in sources.values() for name in _categories_of(source))
     categories: Any = tuple(own | dict.fromkeys(extra_categories))
     values = {feature: _category_values(source, categories) for feature, source in sources.items()}
-    answers = np.empty((len(splits), len(categories) + 1), bool)
-    for row, split in zip(answers, splits, strict=True):
-        row[:] = _goes_right(split, values[split.feature][0])
+    answers = splits.answers({feature: known for feature, (known, _) in values.items()})
     unique, class_of = _unique_columns(answers)
     order = np.argsort(unique.sum(axis=0), kind="stable")
     by_class = unique[:, order]
@@ -215,25 +239,27 @@ def fold_categories(
     rank[order] = np.arange(len(order))
     if len(order) > MAX_CODES:
         raise UnsupportedModel(f"a column needs {len(order)} category classes; at most {MAX_CODES} fit its code")
-    ones, rises = by_class.sum(axis=1).tolist(), np.all(by_class[:, :-1] <= by_class[:, 1:], axis=1).tolist()
-    missing = [_missing_goes_right(split, values[split.feature][1]) for split in splits]
-    predicates = [
-        Predicate(len(order) - ones[i], None, missing[i]) if rises[i] else Predicate(0, by_class[i], missing[i])
-        for i in range(len(splits))
-    ]
+    rises = np.all(by_class[:, :-1] <= by_class[:, 1:], axis=1)
+    missing = splits.answers(
+        {feature: np.array([absent], splits.threshold.dtype) for feature, (_, absent) in values.items()}
+    )
+    predicates = _predicates(
+        rises, len(order) - by_class[rises].sum(axis=1), by_class[~rises], missing=missing[:, 0],
+        inverted=np.zeros(len(splits), bool),
+    )  # fmt: skip
     classes = rank[class_of].astype(np.uint16)
     refuses = any(source.stored_categories is not None and source.refuses_unknown for source in sources.values())
     accepted: Any = tuple(own) if refuses else None
-    return FoldedColumn(None, categories, classes, accepted, len(order), tuple(predicates))
+    return FoldedColumn(None, categories, classes, accepted, len(order), predicates)
 
 
 def _unique_columns(answers: Array) -> tuple[Array, Array]:
-    """The distinct columns as they first come, and each column's place among them."""
-    packed = np.ascontiguousarray(np.packbits(answers, axis=0).T)
-    numbers: dict[bytes, int] = {}
-    place = np.array([numbers.setdefault(column.tobytes(), len(numbers)) for column in packed], np.int64)
-    first = np.full(len(numbers), answers.shape[1])
-    np.minimum.at(first, place, np.arange(answers.shape[1]))
+    """The distinct columns, and each column's place among them."""
+    packed = np.packbits(
+        np.pad(answers, ((0, 1), (0, 0))), axis=0
+    ).T  # one row more: bytes to compare even of no splits
+    whole = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1])))[:, 0]
+    _, first, place = np.unique(whole, return_index=True, return_inverse=True)
     return answers[:, first], place
 
 

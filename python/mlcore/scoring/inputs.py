@@ -247,34 +247,28 @@ def places_of(plan: Plan, block: Block) -> dict[str, Array]:
     Entries that the plan does not know stand after the last.
     """
     return {
-        item.name: _places(item.name, item.dictionary, planned.folded.categories)
+        item.name: _places(item.name, item.dictionary, planned.folded.known)
         for planned, item in zip(plan.columns, block.columns, strict=True)
         if item.dictionary is not None
     }
 
 
-def _places(name: str, dictionary: pa.Array, categories: Categories) -> Array:
+def _places(name: str, dictionary: pa.Array, categories: pa.Array) -> Array:
     wide = dictionary if is_text(dictionary.type) else dictionary.cast(pa.int64())
-    found = pc.index_in(wide, value_set=_as_values(name, wide, categories))
-    return np.asarray(pc.fill_null(found, len(categories)).to_numpy(zero_copy_only=False))
-
-
-def _as_values(name: str, dictionary: pa.Array, categories: Categories) -> pa.Array:
-    """The model's categories in a dictionary's own type."""
-    numbers = bool(categories) and not isinstance(categories[0], str)
-    if categories and numbers == is_text(dictionary.type):
-        kinds = ("whole numbers", "strings") if numbers else ("strings", "whole numbers")
+    if len(categories) and is_text(categories.type) != is_text(wide.type):
+        kinds = ("strings", "whole numbers") if is_text(categories.type) else ("whole numbers", "strings")
         raise SchemaMismatch(
             f"column '{name}': the model was trained on categories that are {kinds[0]}, found {kinds[1]}"
         )
-    return pa.array(categories, dictionary.type)
+    found = pc.index_in(wide, value_set=categories.cast(wide.type))
+    return np.asarray(pc.fill_null(found, len(categories)).to_numpy(zero_copy_only=False))
 
 
 def _refuse_unknown(item: Column, categories: Categories) -> None:
     """Refuse a category that the model does not store, where its library does."""
     assert item.dictionary is not None
     used = np.unique(item.values[valid_rows(item)])
-    unknown = _places(item.name, item.dictionary, categories) == len(categories)
+    unknown = _places(item.name, item.dictionary, pa.array(categories)) == len(categories)
     for index in used[unknown[used]][:1]:
         raise DataError(f"column '{item.name}': category {item.dictionary[int(index)]} was not in the training data")
 
@@ -316,7 +310,7 @@ def refuse_unaccepted(features: Sequence[Feature], block: Block) -> None:
             found = item.values[unknown][:1].tolist()
         else:
             used = item.values[~missing]
-            unknown = _places(name, item.dictionary, tuple(map(str, present)))[used] == len(present)
+            unknown = _places(name, item.dictionary, pa.array(map(str, present), pa.string()))[used] == len(present)
             found = [item.dictionary[int(index)] for index in used[unknown][:1]]
         if found:
             raise DataError(f"column '{name}': category {found[0]} was not in the training data")

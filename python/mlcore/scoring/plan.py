@@ -14,8 +14,9 @@ from mlcore.models.ensemble import Categories
 from mlcore.ops.forest import ForestArrays
 from mlcore.preprocessing.features import Feature, Indicator, Lookup
 from mlcore.scoring import conventions
-from mlcore.scoring.fold import FoldedColumn, Predicate, Source, Split, fold_categories, fold_numeric
+from mlcore.scoring.fold import FoldedColumn, Source, Splits, fold_categories, fold_numeric
 from mlcore.scoring.line import Array
+from mlcore.scoring.predicates import PredicateTable, unique_rows
 
 Kind = Literal["f4", "f8", "i4", "i8", "dictionary"]
 
@@ -80,36 +81,36 @@ def build(
         raise UnsupportedModel(f"the transforms give {len(features)} features, the model takes {model.n_features}")
     splits, split_of_node = _unique_splits(model)
     columns: list[PlannedColumn] = []
-    table = _PredicateTable()
-    node_pred = np.full(model.n_nodes, -1, np.int32)
-    swapped = np.zeros(model.n_nodes, bool)
-    by_split: dict[int, tuple[int, bool]] = {}
-    of_column: dict[str, list[int]] = {feature.column: [] for feature in features}
+    table = PredicateTable()
     sources = _sources(
         model, features, kinds, narrowed=narrowed, wide=wide, positional=positional, transformed=transformed
     )
     by_position = positional and conventions.of(model).takes_positions
-    for i, split in enumerate(splits):
-        of_column[features[split.feature].column].append(i)
-    for index, (name, mine) in enumerate(of_column.items()):
+    of_column: dict[str, list[int]] = {}
+    for i, feature in enumerate(features):
+        of_column.setdefault(feature.column, []).append(i)
+    places = {name: index for index, name in enumerate(of_column)}
+    column_of_split = np.array([places[feature.column] for feature in features], np.int64)[splits.feature]
+    for index, (name, own) in enumerate(of_column.items()):
         edges, categories = extra_edges.get(name), extra_categories.get(name)
-        own = {i: sources[i] for i, feature in enumerate(features) if feature.column == name}
-        folded = _fold([splits[i] for i in mine], own, name, kinds[name], edges, categories or (), by_position)
+        mine = np.flatnonzero(column_of_split == index)
+        asked = {i: sources[i] for i in own}
+        folded = _fold(splits.take(mine), asked, name, kinds[name], edges, categories or (), by_position)
         watched = None
         if folded.edges is None and categories is not None:
             watched = _places_in(categories, folded.categories)
         elif folded.edges is not None and edges is not None:
             watched = np.append(0, np.searchsorted(folded.edges, edges) + 1)
         columns.append(PlannedColumn(name, kinds[name], folded, watched))
-        for i, predicate in zip(mine, folded.predicates, strict=True):
-            by_split[i] = (table.add(index, predicate), predicate.inverted)
-    if splits:
-        ids, inverted = (np.array(part) for part in zip(*(by_split[i] for i in range(len(splits))), strict=True))
-        inner = split_of_node >= 0
-        node_pred[inner] = ids[split_of_node[inner]]
-        swapped[inner] = inverted[split_of_node[inner]]
+        table.add(index, mine, folded.predicates)
+    arrays, pred_of_split, inverted = table.arrays(max((column.folded.n_codes for column in columns), default=1))
+    inner = split_of_node >= 0
+    node_pred = np.full(model.n_nodes, -1, np.int32)
+    swapped = np.zeros(model.n_nodes, bool)
+    node_pred[inner] = pred_of_split[split_of_node[inner]]
+    swapped[inner] = inverted[split_of_node[inner]]
     forest = ForestArrays(
-        **table.arrays(max((column.folded.n_codes for column in columns), default=1)),
+        **arrays,
         tree_start=model.tree_start,
         tree_output=model.tree_output,
         node_pred=node_pred,
@@ -154,7 +155,7 @@ def float_types(own: type[np.generic], feature: Feature, *, narrowed: bool, wide
     return (np.float32, own) if narrowed and feature.steps else (own,)
 
 
-def _unique_splits(model: TreeEnsemble) -> tuple[list[Split], Array]:
+def _unique_splits(model: TreeEnsemble) -> tuple[Splits, Array]:
     """The distinct questions of all nodes, and each node's question (-1 at a leaf)."""
     sets = model.sets()
     canonical: dict[bytes, int] = {}
@@ -163,26 +164,14 @@ def _unique_splits(model: TreeEnsemble) -> tuple[list[Split], Array]:
     asked = set_ids[model.interval_set[inner]]  # -1 picks the last entry: no set
     zero = model.threshold.dtype.type(0)
     threshold = np.where(asked >= 0, zero, model.threshold[inner] + zero)  # −0 asks what 0 asks
-    bits = threshold.view(np.int32 if threshold.dtype == np.float32 else np.int64).astype(np.int64)
-    unique, inverse = _unique_rows([model.feature[inner], bits, asked, model.default_left[inner]])
-    plain = unique[:, 1].astype(np.int32 if threshold.dtype == np.float32 else np.int64).view(threshold.dtype)
-    splits = [
-        Split(f, sets[s] if s >= 0 else plain[i : i + 1], bool(d)) for i, (f, _, s, d) in enumerate(unique.tolist())
-    ]
+    bits = np.int32 if threshold.dtype == np.float32 else np.int64
+    unique, inverse = unique_rows(
+        [model.feature[inner], threshold.view(bits).astype(np.int64), asked, model.default_left[inner]]
+    )
+    plain = unique[:, 1].astype(bits).view(threshold.dtype)
     split_of_node = np.full(model.n_nodes, -1, np.int64)
     split_of_node[inner] = inverse
-    return splits, split_of_node
-
-
-def _unique_rows(columns: Sequence[Array]) -> tuple[Array, Array]:
-    """The distinct rows in order, and each row's place among them; what np.unique does with axis=0, many times faster."""
-    order = np.lexsort(columns[::-1])
-    rows = np.stack([column[order].astype(np.int64) for column in columns], axis=1)
-    first = np.ones(len(rows), bool)
-    first[1:] = np.any(rows[1:] != rows[:-1], axis=1)
-    place = np.empty(len(rows), np.int64)
-    place[order] = np.cumsum(first) - 1
-    return rows[first], place
+    return Splits(unique[:, 0], plain, unique[:, 2], unique[:, 3].astype(bool), sets), split_of_node
 
 
 def _places_in(watched: Sequence[str], categories: Categories) -> Array:
@@ -231,7 +220,7 @@ def _listed_categories(
 
 
 def _fold(
-    splits: list[Split],
+    splits: Splits,
     sources: dict[int, Source],
     name: str,
     kind: Kind,
@@ -258,32 +247,3 @@ def _names_categories(source: Source) -> bool:
         getattr(step, "categories", None) is not None or getattr(step, "category", None) is not None
         for step in source.steps
     )
-
-
-class _PredicateTable:
-    """Distinct predicates over codes, numbered as they come."""
-
-    def __init__(self) -> None:
-        self._ids: dict[tuple[int, int, bytes | None, bool], int] = {}
-        self._sets: dict[bytes, Array] = {}
-
-    def add(self, column: int, predicate: Predicate) -> int:
-        members = None if predicate.members is None else np.packbits(predicate.members, bitorder="little")
-        key = None if members is None else members.tobytes()
-        if key is not None and members is not None:
-            self._sets.setdefault(key, members)
-        return self._ids.setdefault((column, predicate.threshold, key, predicate.missing), len(self._ids))
-
-    def arrays(self, most_codes: int) -> dict[str, Any]:
-        words = (most_codes + 63) // 64
-        sets = np.zeros((len(self._sets), words * 8), np.uint8)
-        numbers = {key: i for i, key in enumerate(self._sets)}
-        for i, members in enumerate(self._sets.values()):
-            sets[i, : len(members)] = members
-        return {
-            "pred_column": np.array([key[0] for key in self._ids], np.int32),
-            "pred_code": np.array([key[1] for key in self._ids], np.int32),
-            "pred_set": np.array([-1 if key[2] is None else numbers[key[2]] for key in self._ids], np.int32),
-            "pred_missing": np.array([key[3] for key in self._ids], np.uint8),
-            "sets": sets.view(np.uint64).reshape(len(self._sets), words),
-        }
