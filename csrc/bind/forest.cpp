@@ -28,7 +28,8 @@ cpu::Engine engine_named(const std::string& name) {
 
 // How many trees each way of finding a leaf serves.
 std::map<std::string, int64_t> engines_of(const cpu::Forest& forest) {
-  const std::map<cpu::Shape, const char*> names{{cpu::Shape::complete, "complete"},
+  const std::map<cpu::Shape, const char*> names{{cpu::Shape::oblivious, "oblivious"},
+                                                {cpu::Shape::complete, "complete"},
                                                 {cpu::Shape::network, "network"},
                                                 {cpu::Shape::deep, "deep"},
                                                 {cpu::Shape::walk, "walk"}};

@@ -104,7 +104,8 @@ void add_leaves(const Forest& forest, const Tree& tree, const typename V::Reg* b
       V::template add_leaves<Bits>(bit, forest.floats.tables.data() + table, forest.floats.bytes.data() + 4 * table,
                                    target);
     else
-      V::template add_leaves<Bits>(bit, forest.exact.tables.data() + table, target);
+      V::template add_leaves<Bits>(bit, forest.exact.tables.data() + table, forest.exact.halves.data() + 2 * table,
+                                   target);
   }
 }
 
@@ -113,6 +114,17 @@ void complete(const Forest& forest, const Tree& tree, const Planes& planes, Sum*
   for (int64_t at = 0; at < 64 * planes.words; at += V::rows) {
     typename V::Reg bit[Bits];
     decide<V, 0, Bits>(planes.first + at / 64, planes.stride, forest.plane_ids.data() + tree.first, bit);
+    add_leaves<V, Bits>(forest, tree, bit, at, planes.rows_apart(), sums);
+  }
+}
+
+// Every node of a level asks the same question: the answers are the leaf number.
+template <typename V, int Bits, typename Sum>
+void oblivious(const Forest& forest, const Tree& tree, const Planes& planes, Sum* sums) {
+  const int32_t* ids = forest.plane_ids.data() + tree.first;
+  for (int64_t at = 0; at < 64 * planes.words; at += V::rows) {
+    typename V::Reg bit[Bits];
+    for (int b = 0; b < Bits; ++b) bit[b] = V::load(planes.at(ids[b]) + at / 64);
     add_leaves<V, Bits>(forest, tree, bit, at, planes.rows_apart(), sums);
   }
 }
@@ -250,6 +262,7 @@ void walk(const Forest& forest, const Tree& tree, const BlockColumn* columns, in
 
 template <typename V, int Bits, typename Sum>
 void add_numbered(const Forest& forest, const Tree& tree, const Planes& planes, Sum* sums) {
+  if (tree.shape == Shape::oblivious) return oblivious<V, Bits>(forest, tree, planes, sums);
   tree.shape == Shape::complete ? complete<V, Bits>(forest, tree, planes, sums)
                                 : network<V, Bits>(forest, tree, planes, sums);
 }

@@ -210,7 +210,7 @@ struct Avx2 {
   }
 
   template <int Bits>
-  static void add_leaves(const Reg* bit, const double* leaves, double* sums) {
+  static void add_leaves(const Reg* bit, const double* leaves, const float*, double* sums) {
     alignas(32) uint32_t words[Bits][8];
     for (int b = 0; b < Bits; ++b) _mm256_store_si256(reinterpret_cast<__m256i*>(words[b]), bit[b]);
     for (int g = 0; g < 8; ++g) {

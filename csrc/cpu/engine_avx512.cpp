@@ -26,29 +26,35 @@ struct Edges16<int64_t> {
   __m512i low, high;
 };
 
-// Values of 16 rows out of 32 leaves from `leaves` on, then of 2^(High) times as many, chosen by higher index bits.
-template <int High>
-inline __m512 leaf_values(const float* leaves, __m512i index, const __mmask16* high) {
-  if constexpr (High == 0) {
-    return _mm512_permutex2var_ps(_mm512_loadu_ps(leaves), index, _mm512_loadu_ps(leaves + 16));
-  } else {
-    const __m512 zero = leaf_values<High - 1>(leaves, index, high + 1);
-    const __m512 one = leaf_values<High - 1>(leaves + (16 << High), index, high + 1);
-    return _mm512_mask_blend_ps(*high, zero, one);
-  }
-}
+// A table of 16 << Fold leaves in registers: loaded once for all the rows of a register of bits.
+template <int Fold>
+struct Leaves {
+  __m512 part[1 << Fold];
 
-// The same of 8 rows: 16 doubles, then of 2^High times as many.
-template <int High>
-inline __m512d leaf_values(const double* leaves, __m512i index, const __mmask8* high) {
-  if constexpr (High == 0) {
-    return _mm512_permutex2var_pd(_mm512_loadu_pd(leaves), index, _mm512_loadu_pd(leaves + 8));
-  } else {
-    const __m512d zero = leaf_values<High - 1>(leaves, index, high + 1);
-    const __m512d one = leaf_values<High - 1>(leaves + (8 << High), index, high + 1);
-    return _mm512_mask_blend_pd(*high, zero, one);
+  explicit Leaves(const float* table) {
+    for (int i = 0; i < 1 << Fold; ++i) part[i] = _mm512_loadu_ps(table + 16 * i);
   }
-}
+
+  // Values of 16 rows: two permutes look up 32 leaves by the lower five bits of an index, higher ones choose among
+  // such.
+  __m512 of(__m512i index, const __mmask16* high) const {
+    if constexpr (Fold == 0)
+      return _mm512_permutexvar_ps(index, part[0]);
+    else
+      return among<Fold - 1>(0, index, high);
+  }
+
+  template <int High>
+  __m512 among(int first, __m512i index, const __mmask16* high) const {
+    if constexpr (High == 0) {
+      return _mm512_permutex2var_ps(part[first], index, part[first + 1]);
+    } else {
+      const __m512 zero = among<High - 1>(first, index, high + 1);
+      const __m512 one = among<High - 1>(first + (1 << High), index, high + 1);
+      return _mm512_mask_blend_ps(*high, zero, one);
+    }
+  }
+};
 
 struct Avx512 {
   using Reg = __m512i;
@@ -60,9 +66,12 @@ struct Avx512 {
   static Reg mux(Reg choose, Reg one, Reg zero) { return _mm512_ternarylogic_epi64(choose, one, zero, 0xca); }
   static Reg none() { return _mm512_setzero_si512(); }
   static Reg all() { return _mm512_set1_epi64(-1); }
+  // Where add_leaves keeps a row's sum: unpacking halves of doubles takes each 16 rows in another order.
   template <typename Sum>
   static int64_t position(int64_t row) {
-    return row;
+    if constexpr (std::is_same_v<Sum, float>) return row;
+    const int64_t in = row & 15;
+    return (row & ~int64_t{15}) + ((in & 2) << 2) + ((in & 12) >> 1) + (in & 1);
   }
 
   // 8 rows' doubles.
@@ -121,41 +130,45 @@ struct Avx512 {
     }
   }
 
-  // Two permutes look up 32 floats, or 16 doubles; longer tables choose among them by the number's higher bits.
   template <int Bits>
-  static void add_leaves(const Reg* bit, const float* leaves, const uint8_t*, float* sums) {
+  static void add_leaves(const Reg* bit, const float* table, const uint8_t*, float* sums) {
+    const Leaves<fold(Bits)> leaves(table);
+    each_sixteen<Bits>(bit, [&](int64_t row, __m512i index, const __mmask16* high) {
+      float* at = sums + row;
+      _mm512_store_ps(at, _mm512_add_ps(_mm512_load_ps(at), leaves.of(index, high)));
+    });
+  }
+
+  // A double is looked up as its halves, which then meet.
+  template <int Bits>
+  static void add_leaves(const Reg* bit, const double*, const float* halves, double* sums) {
+    const Leaves<fold(Bits)> lower(halves), upper(halves + (16 << fold(Bits)));
+    each_sixteen<Bits>(bit, [&](int64_t row, __m512i index, const __mmask16* high) {
+      const __m512 low = lower.of(index, high), top = upper.of(index, high);
+      double* at = sums + row;
+      _mm512_store_pd(at, _mm512_add_pd(_mm512_load_pd(at), _mm512_castps_pd(_mm512_unpacklo_ps(low, top))));
+      at += 8;
+      _mm512_store_pd(at, _mm512_add_pd(_mm512_load_pd(at), _mm512_castps_pd(_mm512_unpackhi_ps(low, top))));
+    });
+  }
+
+  // How often a leaf table is twice as long as 16.
+  static constexpr int fold(int bits) { return bits < 4 ? 0 : bits - 4; }
+
+  // Calls `add` for 16 rows after 16: the first of them, the lower five bits of their leaf numbers, the higher ones.
+  template <int Bits, typename Add>
+  static void each_sixteen(const Reg* bit, const Add& add) {
     constexpr int low_bits = Bits < 5 ? Bits : 5, high_bits = Bits - low_bits;
     alignas(64) uint64_t words[Bits][kBlockWords];
     store<Bits>(bit, words);
     for (int64_t w = 0; w < kBlockWords; ++w) {
-      alignas(64) uint8_t index[64];
-      low_index<low_bits>(words + high_bits, w, index);
+      alignas(64) uint8_t number[64];
+      low_index<low_bits>(words + high_bits, w, number);
       for (int k = 0; k < 4; ++k) {
         __mmask16 high[high_bits + 1];
         for (int i = 0; i < high_bits; ++i) high[i] = static_cast<__mmask16>(words[i][w] >> (16 * k));
-        const __m512i sixteen = _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(index + 16 * k)));
-        float* at = sums + 64 * w + 16 * k;
-        const __m512 value = Bits <= 4 ? _mm512_permutexvar_ps(sixteen, _mm512_loadu_ps(leaves))
-                                       : leaf_values<high_bits>(leaves, sixteen, high);
-        _mm512_store_ps(at, _mm512_add_ps(_mm512_load_ps(at), value));
-      }
-    }
-  }
-
-  template <int Bits>
-  static void add_leaves(const Reg* bit, const double* leaves, double* sums) {
-    constexpr int low_bits = Bits < 4 ? Bits : 4, high_bits = Bits - low_bits;
-    alignas(64) uint64_t words[Bits][kBlockWords];
-    store<Bits>(bit, words);
-    for (int64_t w = 0; w < kBlockWords; ++w) {
-      alignas(64) uint8_t index[64];
-      low_index<low_bits>(words + high_bits, w, index);
-      for (int k = 0; k < 8; ++k) {
-        __mmask8 high[high_bits + 1];
-        for (int i = 0; i < high_bits; ++i) high[i] = static_cast<__mmask8>(words[i][w] >> (8 * k));
-        const __m512i eight = _mm512_cvtepu8_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(index + 8 * k)));
-        double* at = sums + 64 * w + 8 * k;
-        _mm512_store_pd(at, _mm512_add_pd(_mm512_load_pd(at), leaf_values<high_bits>(leaves, eight, high)));
+        const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(number + 16 * k));
+        add(64 * w + 16 * k, _mm512_cvtepu8_epi32(bytes), high);
       }
     }
   }

@@ -50,7 +50,7 @@ struct Portable {
     add<Bits>(bit, leaves, sums);
   }
   template <int Bits>
-  static void add_leaves(const Reg* bit, const double* leaves, double* sums) {
+  static void add_leaves(const Reg* bit, const double* leaves, const float*, double* sums) {
     add<Bits>(bit, leaves, sums);
   }
 

@@ -50,10 +50,14 @@ void check_tree(const ForestSpec& s, int64_t tree, std::vector<uint8_t>& seen) {
 struct Extent {
   int32_t depth = 0;
   int64_t leaves = 0;
+  bool one_question = true;  // on each level
+
+  bool oblivious() const { return one_question && depth <= kMostBits && leaves == int64_t{1} << depth; }
 };
 
 Extent extent_of(const ForestSpec& s, int64_t first) {
   std::vector<std::pair<int32_t, int32_t>> open{{0, 0}};
+  std::vector<int32_t> asked;  // on each level, by the node that came first
   Extent found;
   while (!open.empty()) {
     const auto [node, depth] = open.back();
@@ -63,6 +67,8 @@ Extent extent_of(const ForestSpec& s, int64_t first) {
       ++found.leaves;
       continue;
     }
+    if (static_cast<size_t>(depth) == asked.size()) asked.push_back(s.node_pred[first + node]);
+    found.one_question &= asked[static_cast<size_t>(depth)] == s.node_pred[first + node];
     open.emplace_back(s.node_left[first + node], depth + 1);
     open.emplace_back(s.node_right[first + node], depth + 1);
   }
@@ -78,6 +84,8 @@ void check_outputs(const ForestSpec& s) {
       refuse("tree " + std::to_string(t) + ": output out of range");
 }
 
+bool has_planes(Shape shape) { return shape != Shape::deep && shape != Shape::walk; }
+
 constexpr size_t kMostCells = 8192;  // of a row: 16 KB
 
 // Lays out the trees of one forest.
@@ -91,15 +99,16 @@ class Layout {
     Tree made{shape, 0, s_.tree_output[tree], 0, 0, 0, first_};
     if (shape == Shape::deep && !deep(made)) made.shape = Shape::walk;
     if (shape == Shape::deep) made.bits = static_cast<uint8_t>(std::min(extent.depth, 255));
-    if (shape == Shape::complete || shape == Shape::network) {
+    if (has_planes(shape)) {
       while ((int64_t{1} << made.bits) < extent.leaves) ++made.bits;
-      if (shape == Shape::complete) made.bits = static_cast<uint8_t>(extent.depth);
+      if (shape != Shape::network) made.bits = static_cast<uint8_t>(extent.depth);
       made.leaves = static_cast<int64_t>(s_.doubles ? f_.exact.tables.size() : f_.floats.tables.size());
       leaf_nodes_.assign(size_t{1} << made.bits, 0);
-      if (shape == Shape::complete) {
+      if (shape != Shape::network) {
         made.first = static_cast<int64_t>(f_.plane_ids.size());
         f_.plane_ids.resize(f_.plane_ids.size() + leaf_nodes_.size() - 1);
         complete(made, 0, 0, 0);
+        if (shape == Shape::oblivious) keep_levels(made);
       } else {
         made.first = static_cast<int64_t>(f_.muxes.size());
         network(s_.tree_start[tree + 1] - first_, made.bits);
@@ -125,6 +134,13 @@ class Layout {
     f_.plane_ids[static_cast<size_t>(tree.first + slot)] = leaf ? 0 : plane_of_[static_cast<size_t>(predicate)];
     complete(tree, leaf ? node : s_.node_left[first_ + node], 2 * slot + 1, level + 1);
     complete(tree, leaf ? node : s_.node_right[first_ + node], 2 * slot + 2, level + 1);
+  }
+
+  // Of a complete tree's planes leaves the first of each level, which is that of them all.
+  void keep_levels(const Tree& tree) {
+    const auto ids = f_.plane_ids.begin() + tree.first;
+    for (int level = 0; level < tree.bits; ++level) ids[level] = ids[(int64_t{1} << level) - 1];
+    f_.plane_ids.resize(static_cast<size_t>(tree.first) + tree.bits);
   }
 
   // Lays a tree's nodes out depth first, children side by side; false where a node asks what no cell can answer.
@@ -267,6 +283,13 @@ class Layout {
           for (size_t b = 0; b < 4; ++b)
             values.bytes[4 * from + b * size + i] =
                 static_cast<uint8_t>(std::bit_cast<uint32_t>(values.tables[from + i]) >> (8 * b));
+      } else {
+        values.halves.resize(2 * values.tables.size());
+        for (size_t i = 0; i < size; ++i) {
+          const auto bits = std::bit_cast<uint64_t>(values.tables[from + i]);
+          values.halves[2 * from + i] = std::bit_cast<float>(static_cast<uint32_t>(bits));
+          values.halves[2 * from + size + i] = std::bit_cast<float>(static_cast<uint32_t>(bits >> 32));
+        }
       }
     }
   }
@@ -313,6 +336,7 @@ int64_t block_rows_for(const Forest& f) {
 // A complete tree's muxes run in registers, a network's through the cache: so a network must save most of them.
 Shape shape_of(const Extent& extent, Engine engine) {
   if (engine == Engine::deep || engine == Engine::walk) return engine == Engine::deep ? Shape::deep : Shape::walk;
+  if (extent.oblivious() && engine != Engine::rows) return Shape::oblivious;
   if (extent.depth <= kMostBits && (int64_t{1} << extent.depth) <= 4 * extent.leaves) return Shape::complete;
   return extent.leaves <= (int64_t{1} << kMostBits) && engine != Engine::rows ? Shape::network : Shape::deep;
 }
@@ -361,8 +385,7 @@ Forest prepare(const ForestSpec& s) {
   std::vector<Extent> extents(static_cast<size_t>(s.trees));
   for (int64_t t = 0; t < s.trees; ++t) {
     const Extent& extent = extents[static_cast<size_t>(t)] = extent_of(s, s.tree_start[t]);
-    const Shape shape = shape_of(extent, s.engine);
-    if (shape == Shape::complete || shape == Shape::network)
+    if (has_planes(shape_of(extent, s.engine)))
       for (int64_t i = s.tree_start[t]; i < s.tree_start[t + 1]; ++i)
         if (s.node_pred[i] >= 0) used[static_cast<size_t>(s.node_pred[i])] = 1;
   }

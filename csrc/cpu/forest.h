@@ -50,10 +50,11 @@ struct Mux {
 
 // How a tree finds its leaf's number, left to right.
 enum class Shape : uint8_t {
-  complete,  // to depth kMostBits, leaves above the last level repeated below themselves; muxes are known in advance
-  network,   // up to 2^kMostBits leaves at any depth; its muxes are listed
-  deep,      // node by node, rows side by side
-  walk       // node by node, row by row: what the others cannot do
+  oblivious,  // to depth kMostBits, one question a level: its answers are the number's bits
+  complete,   // to depth kMostBits, leaves above the last level repeated below themselves; muxes are known in advance
+  network,    // up to 2^kMostBits leaves at any depth; its muxes are listed
+  deep,       // node by node, rows side by side
+  walk        // node by node, row by row: what the others cannot do
 };
 
 constexpr int64_t kBlockRows = 512;  // the granule of blocks
@@ -94,8 +95,8 @@ struct Tree {
   Shape shape;
   uint8_t bits;    // of a leaf's number; 0: one leaf; of a deep tree its depth, up to 255
   int32_t output;  // the first output that leaf values are added to
-  int64_t
-      first;  // complete: offset of 2^bits - 1 plane numbers in heap order; network: of its muxes; deep: of its nodes
+  int64_t first;   // oblivious: offset of `bits` plane numbers; complete: of 2^bits - 1 in heap order; network: of its
+                  // muxes; deep: of its nodes
   int64_t count;   // muxes, or nodes of a deep tree
   int64_t leaves;  // offset of a table of max(kFewestLeaves, 2^bits) values for each of `width` outputs
   int64_t root;    // offset of the tree's nodes
@@ -107,6 +108,7 @@ struct LeafValues {
   std::vector<Sum> tables;     // by leaf number, of trees that have one
   std::vector<Sum> nodes;      // by node, `width` each
   std::vector<uint8_t> bytes;  // the tables' float values as four byte planes each, for shuffles
+  std::vector<float> halves;   // the bits of the tables' double values: all lower halves of a table, then the upper
 };
 
 // The columns of a block and what is asked of them.
