@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
-from mlcore.models import lightgbm, lightgbm_text, sklearn, xgboost
+from mlcore.models import catboost, lightgbm, lightgbm_text, sklearn, xgboost
 from mlcore.models.ensemble import Link, TreeEnsemble
 from mlcore.models.linear import LinearModel
 from mlcore.models.neural import NeuralNetwork
@@ -49,6 +49,8 @@ def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
         return xgboost.from_booster(source, iterations)
     if library == "lightgbm" and hasattr(source, "model_to_string"):
         return lightgbm.from_booster(source, iterations)
+    if is_catboost(source):
+        return catboost.from_model(source, iterations)
     if sklearn.is_estimator(source):
         if iterations not in (None, (0, 0)):
             raise UsageError("iterations are a Booster's; a scikit-learn estimator is read whole")
@@ -65,9 +67,16 @@ def is_text(source: Any) -> bool:
     return isinstance(source, str) and lightgbm_text.starts_like_one(source)
 
 
-def _parse(data: bytes, iterations: tuple[int, int] | None, named: dict[str, str]) -> Model:
+def is_catboost(source: Any) -> bool:
+    """Return whether `source` is a model of CatBoost in memory, or of a class derived from one of its."""
+    return any(base.__module__.split(".")[0] == "catboost" for base in type(source).__mro__)
+
+
+def _parse(data: bytes, iterations: tuple[int, int] | None, named: dict[str, Any]) -> Model:
     if lightgbm_text.starts_like_one(data):
         return lightgbm.parse(data, iterations=iterations, **named)
+    if catboost.starts_like_one(data):
+        return catboost.parse(data, iterations=iterations, **named)
     return xgboost.parse(data, iterations=iterations, **named)
 
 

@@ -65,7 +65,8 @@ class Scorer:
     model: Model
     features: tuple[Feature, ...]
     named: bool
-    predicts: Literal["value", "label"]
+    predicts: Literal["value", "label", "labels", "margin"]
+    """What `predict` gives: `predict_value`, a label, whether each label is there, or `margin`."""
     backend: Backend
     threads: int
     types: Mapping[str, pa.DataType] | None = None
@@ -135,6 +136,9 @@ class Scorer:
         """Return what the source's own `predict` returns: labels of a classifier, else `predict_value`."""
         if self.classes is not None and self.cutoff is not None:
             return np.asarray(self.classes[self._class_index(self._margins(X, base_margin), self.cutoff)])
+        if self.predicts in ("margin", "labels"):
+            margin = self.margin(X, base_margin=base_margin)
+            return margin if self.predicts == "margin" else (margin > 0).astype(np.int64)
         value = self.predict_value(X, base_margin=base_margin)
         if self.predicts == "value":
             return value
@@ -291,7 +295,7 @@ class Scorer:
                 tally.take(plan, slots, places, block.rows)
         if not sums:
             self._add_linear(self.model, block, out)
-        return self._averaged(out)
+        return self._finished(out)
 
     def blocks_of(self, X: Any) -> Iterable[Block]:
         """Yield X as blocks of this scorer's raw columns, after checking what its features accept."""
@@ -376,7 +380,7 @@ class Scorer:
         if few is None or not (self.model.accepts_missing or np.isfinite(X).all()):  # the long way names the column
             return None
         found: Array | None = few(X)
-        return None if found is None else self._averaged(found)
+        return None if found is None else self._finished(found)
 
     def _make_few(self, X: Array) -> Any:
         make = getattr(self.backend.kernels, "Rows", None)
@@ -396,14 +400,26 @@ class Scorer:
         forest = tuple(getattr(plan.forest, item.name) for item in fields(plan.forest))
         return make(forest, edges, np.array(self.model.base_margin, np.float64))
 
-    def _averaged(self, margins: Array) -> Array:
-        """The sums of base margin and leaves, or the parts of such sums, divided in place by the model's divisor."""
+    def _finished(self, margins: Array) -> Array:
+        """The sums of base margin and leaves, scaled in place, and the model's bias added."""
         assert isinstance(self.model, TreeEnsemble)
-        if self.model.divisor != 1:
-            margins /= self.model.divisor
+        margins = self._scaled(margins)
+        if any(self.model.bias):
+            margins += self.model.bias
         return margins
 
+    def _scaled(self, sums: Array) -> Array:
+        """The sums of base margin and leaves, or the parts of such sums, divided or multiplied as the model's are."""
+        assert isinstance(self.model, TreeEnsemble)
+        if self.model.divisor != 1:
+            sums /= self.model.divisor
+        if self.model.scale != 1:
+            sums *= self.model.scale
+        return sums
+
     def _given_base(self, base_margin: Any) -> Array:
+        if isinstance(self.model, TreeEnsemble) and self.model.bias:
+            raise UsageError("a CatBoost model's margins start from none of the rows' own; add base_margin to them")
         given = np.array(base_margin, self.dtype)
         if given.ndim == 1:
             given = given[:, None]
@@ -498,7 +514,10 @@ class Scorer:
         spans = self._spans(block)
         for span, handle in zip(spans, self._explainers_of(block, spans), strict=True):
             ops.explain(handle, *self._coded(block, span.plan), out, self.threads, backend=self.backend)
-        return self._averaged(out)
+        out = self._scaled(out)
+        if any(model.bias):
+            out[:, :, -1] += model.bias
+        return out
 
 
 def _key(block: Block) -> Key:
