@@ -345,6 +345,38 @@ def test_a_sum_of_models_names_no_loss_and_gives_margins() -> None:
     assert bits(scorer.margin(X), raw(model, X)) and bits(scorer.predict(X), model.predict(X))
 
 
+@pytest.mark.parametrize("kind", ["RMSE", "Logloss", "MAE", "Poisson", "YetiRank"])
+def test_explanations_are_the_librarys(kind: str) -> None:
+    make, y, settings = KINDS[kind]
+    model = fitted(make, y, **settings)
+    expected = model.get_feature_importance(catboost.Pool(X), type="ShapValues")
+    scorer = mlcore.compile(model)
+    assert np.any((scorer.model.cover == 0) & (scorer.model.feature >= 0))  # splits that no training row passed
+    np.testing.assert_allclose(scorer.explain(X), expected, rtol=0, atol=1e-5)
+    model.set_scale_and_bias(1, -1.7)
+    expected = model.get_feature_importance(catboost.Pool(X), type="ShapValues")
+    np.testing.assert_allclose(mlcore.compile(model).explain(X), expected, rtol=0, atol=1e-5)
+    model.set_scale_and_bias(0.3, -1.7)  # which the library does not explain
+    np.testing.assert_allclose(mlcore.compile(model).explain(X).sum(axis=1), raw(model, X), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("growth", ["Lossguide", "Depthwise"])
+def test_explanations_of_trees_that_are_not_oblivious_sum_to_the_margin(growth: str, tmp_path: Path) -> None:
+    model = fitted(R, SCORE, **GROWTH[growth])
+    found = mlcore.compile(model).explain(X)
+    np.testing.assert_allclose(found.sum(axis=1), raw(model, X), rtol=0, atol=1e-12)
+    # Its own leave out leaves that are a node's missing child, which there are none of once it has read the JSON.
+    model.save_model(str(tmp_path / "m.json"), format="json")
+    again = catboost.CatBoost().load_model(str(tmp_path / "m.json"), format="json")
+    expected = again.get_feature_importance(catboost.Pool(X), type="ShapValues")
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_leaves_that_hold_a_value_for_each_output_are_not_explained() -> None:
+    with pytest.raises(UnsupportedModel, match="leaves hold a value for each output"):
+        mlcore.compile(fitted(C, CLASSES)).explain(X)
+
+
 def document(model: Any, tmp_path: Path) -> Any:
     model.save_model(str(tmp_path / "m.json"), format="json")
     return json.loads((tmp_path / "m.json").read_text())

@@ -16,7 +16,7 @@ import numpy as np
 
 from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
 from mlcore.models import catboost_features, catboost_trees
-from mlcore.models.catboost_features import numbers
+from mlcore.models.catboost_json import numbers
 from mlcore.models.ensemble import Array, Link, TreeEnsemble
 
 Iterations = tuple[int, int]
@@ -156,7 +156,7 @@ def _ensemble(document: Mapping[str, Any], iterations: Iterations | None, orders
     unknown = sorted(set(document) - _KEYS)
     if unknown:
         raise UnsupportedModel(f"the model holds '{unknown[0]:.40}', which this version does not know; update mlcore")
-    questions = catboost_features.read(document["features_info"])
+    questions = catboost_features.read(document["features_info"], document.get("ctr_data") or {})
     scale, bias = _scale_and_bias(document["scale_and_bias"])
     trees = document["oblivious_trees"] if "oblivious_trees" in document else document["trees"]
     first, end = _range(len(trees := trees or []), iterations)

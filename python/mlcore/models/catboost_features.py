@@ -13,7 +13,10 @@ from typing import Any, Final
 import numpy as np
 
 from mlcore.errors import ModelFormatError, UnsupportedModel
-from mlcore.models.ensemble import Array, Categories, categories_as_bounds
+from mlcore.models import catboost_ctr
+from mlcore.models.catboost_ctr import Ctr
+from mlcore.models.catboost_json import integer, listed, numbers
+from mlcore.models.ensemble import Array, Categories
 
 _MOST_CATEGORIES: Final = 1 << 24  # their positions are float32
 _NANS: Final = frozenset({"AsIs", "AsFalse", "AsTrue"})
@@ -38,33 +41,40 @@ class Questions:
     bounds: Array  # float32
 
 
-def read(info: Mapping[str, Any]) -> Questions:
-    """Return the questions of `features_info`.
+def read(info: Mapping[str, Any], tables: Mapping[str, Any]) -> Questions:
+    """Return the questions of `features_info`, and of the CTRs whose tables are given.
 
     Raises:
         ModelFormatError: it is malformed.
         UnsupportedModel: a feature is of a kind that is not imported; the message names it.
     """
-    numeric, categorical = (_listed(info, key) for key in ("float_features", "categorical_features"))
+    numeric, categorical, ctrs = (listed(info, key) for key in ("float_features", "categorical_features", "ctrs"))
     unknown = sorted(set(info) - _KNOWN)
     if unknown:
         raise UnsupportedModel(f"the model has '{unknown[0]}', which are not imported")
     names, named = _names([*numeric, *categorical])
-    if _listed(info, "ctrs"):
-        raise UnsupportedModel(
-            "CTRs of categorical features are not imported yet; train with a larger one_hot_max_size"
-        )
-    rows = [row for item in numeric for row in _borders(item)]
-    categories: list[Categories | None] = [None] * len(names)
-    sets: list[list[int]] = []
+    table = _Table([row for item in numeric for row in _borders(item)])
+    calculated = [catboost_ctr.read(item, tables) for item in ctrs]
+    places = {integer(item, "feature_index"): integer(item, "flat_feature_index") for item in categorical}
+    known = {}
     for item in categorical:
-        flat = integer(item, "flat_feature_index")
-        known, rows_of = _values(item, len(sets))
-        categories[flat] = known
-        rows += rows_of
-        sets += [[k] for k in range(len(known))]
-    bound_start, bounds = categories_as_bounds(sets, np.float32)
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 5
+        index = integer(item, "feature_index")
+        known[index] = _categories(_values(item), [ctr for ctr in calculated if ctr.feature == index])
+    for item in categorical:
+        index = integer(item, "feature_index")
+        for value in _values(item):
+            table.add(places[index], known[index] == value % 2**32, ("OneHotFeature", index, value))
+    for ctr in calculated:
+        if ctr.feature not in known:
+            raise ModelFormatError(f"a CTR asks for categorical feature {ctr.feature}, which the model does not have")
+        values = ctr.of(known[ctr.feature])
+        for border in ctr.borders:
+            told = ("OnlineCtr", ctr.target_border, float(border))
+            table.add(places[ctr.feature], values > border, told, unknown=bool(ctr.unknown > border))
+    columns = list(zip(*table.rows, strict=True)) if table.rows else [()] * 5
+    categories: list[Categories | None] = [None] * len(names)
+    for index, flat in places.items():
+        categories[flat] = tuple(known[index].tolist())
     return Questions(
         names=names,
         named=named,
@@ -74,36 +84,27 @@ def read(info: Mapping[str, Any]) -> Questions:
         interval_set=np.array(columns[2], np.int32),
         default_left=np.array(columns[3], np.uint8),
         told=tuple(columns[4]),
-        bound_start=bound_start,
-        bounds=bounds,
+        bound_start=np.cumsum([0, *map(len, table.sets)], dtype=np.int64),
+        bounds=np.concatenate([np.zeros(0, np.float32), *table.sets]),
     )
+
+
+class _Table:
+    """Questions as they come; those about categories are sets of positions."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+        self.sets: list[Array] = []
+
+    def add(self, feature: int, members: Array, told: tuple[str, int, float], *, unknown: bool = False) -> None:
+        """Ask whether a category is a member; `unknown` is the answer for one that the model does not know."""
+        edges = np.diff(members.astype(np.int8), prepend=0, append=0)
+        self.rows.append((feature, np.float32(0), len(self.sets), not unknown, told))
+        self.sets.append(np.flatnonzero(edges).astype(np.float32))
 
 
 _KNOWN: Final = frozenset({"cat_features_hash", "categorical_features", "ctrs", "float_features"})
 Row = tuple[int, np.float32, int, bool, tuple[str, int, float]]
-
-
-def _listed(info: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    found = info.get(key) or []
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise ModelFormatError(f"'{key}' is not a list of objects")
-    return found
-
-
-def integer(item: Mapping[str, Any], key: str, low: int = 0, high: int = 2**31 - 1) -> int:
-    """Return the whole number that stands at a key, after checking that it lies in [low, high]."""
-    found = item[key]
-    if type(found) is not int or not low <= found <= high:
-        raise ModelFormatError(f"'{key}' is {found!r:.40}, not a whole number from {low} to {high}")
-    return found
-
-
-def numbers(values: Any, of: str) -> Array:
-    """Return a flat list of numbers, float64."""
-    found = np.array(values if isinstance(values, list) else [[]])
-    if found.ndim != 1 or (found.size and found.dtype.kind not in "iuf"):
-        raise ModelFormatError(f"{of} are not a list of numbers")
-    return found.astype(np.float64)
 
 
 def _names(features: list[dict[str, Any]]) -> tuple[tuple[str, ...], bool]:
@@ -144,14 +145,21 @@ def _borders(item: Mapping[str, Any]) -> list[Row]:
     ]
 
 
-def _values(item: Mapping[str, Any], first_set: int) -> tuple[Categories, list[Row]]:
-    """The hashes of a categorical feature's values that are asked for, and for each the question: is it this one?"""
-    flat, index = integer(item, "flat_feature_index"), integer(item, "feature_index")
+def _values(item: Mapping[str, Any]) -> list[int]:
+    """The hashes of a categorical feature's values that are asked for, as signed numbers of 32 bits."""
     values = item.get("values") or []
     if not isinstance(values, list) or not all(type(value) is int and -(2**31) <= value < 2**31 for value in values):
-        raise ModelFormatError(f"the values of feature {flat} are not hashes of 32 bits")
-    if len(set(values)) != len(values) or len(values) >= _MOST_CATEGORIES:
-        raise ModelFormatError(f"the values of feature {flat} are not distinct, or too many")
-    told = [("OneHotFeature", index, value) for value in values]
-    rows = [(flat, np.float32(0), first_set + k, True, each) for k, each in enumerate(told)]
-    return tuple(value % 2**32 for value in values), rows
+        raise ModelFormatError(f"the values of feature {item['flat_feature_index']} are not hashes of 32 bits")
+    if len(set(values)) != len(values):
+        raise ModelFormatError(f"the values of feature {item['flat_feature_index']} are not distinct")
+    return values
+
+
+def _categories(values: list[int], ctrs: list[Ctr]) -> Array:
+    """The hashes of all categories that a feature's questions tell apart, uint64; in the order of the first CTR, so that
+    what is above a border lies together.
+    """
+    known = np.unique(np.concatenate([np.array([v % 2**32 for v in values], np.uint64), *(c.hashes for c in ctrs)]))
+    if len(known) >= _MOST_CATEGORIES:
+        raise UnsupportedModel(f"a categorical feature of {len(known)} categories is not imported")
+    return np.asarray(known[np.argsort(ctrs[0].of(known), kind="stable")] if ctrs else known)

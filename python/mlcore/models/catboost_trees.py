@@ -13,7 +13,8 @@ from typing import Any, Final
 import numpy as np
 
 from mlcore.errors import ModelFormatError
-from mlcore.models.catboost_features import Questions, integer, numbers
+from mlcore.models.catboost_features import Questions
+from mlcore.models.catboost_json import integer, numbers
 from mlcore.models.ensemble import Array
 
 _MOST_LEVELS: Final = 24  # CatBoost itself grows 16

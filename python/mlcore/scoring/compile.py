@@ -12,6 +12,7 @@ from mlcore.bundle import Bundle
 from mlcore.bundle import load as load_bundle
 from mlcore.data.types import type_named
 from mlcore.errors import BackendUnavailable, UnsupportedModel, UsageError
+from mlcore.scoring import conventions
 from mlcore.scoring.composite import Composite
 from mlcore.scoring.estimators import Importer
 from mlcore.scoring.scorer import Scorer
@@ -110,6 +111,10 @@ def _from_bundle(bundle: Bundle, options: dict[str, Any]) -> Scorer:
         raise UnsupportedModel(
             "a Bundle's transforms pass through float32, which a scikit-learn model after transformers was not trained on; "
             "compile its Pipeline instead"
+        )
+    if conventions.of(bundle.model).hashes_categories and any(c is not None for c in bundle.model.stored_categories):
+        raise UnsupportedModel(
+            "a Bundle's profile does not know categories by their hashes; compile the CatBoost model itself"
         )
     return Scorer(
         model=bundle.model,

@@ -72,6 +72,7 @@ class Importer:
             return _scorer(read, features, named=read.named, **given, **self.options)
         if not math.isnan(given["missing"]):
             raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
+        _refuse_hashed(read, model)
         if any(path.sparse for path in self.columns.paths):
             known = conventions.of(read)
             if math.isnan(known.absent):
@@ -102,6 +103,7 @@ class Importer:
         read, given = _read(model, self.iterations, self.missing)
         if not math.isnan(given["missing"]):
             raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
+        _refuse_hashed(read, model)
         if getattr(transformer, "sparse_output", False):
             known = conventions.of(read)
             if math.isnan(known.absent):
@@ -171,6 +173,14 @@ def _wrapped(model: Any) -> Any:
     if found is None:
         raise UsageError(f"{kind} has no {_WRAPPERS[kind]}; call fit first, with refit=True")
     return found
+
+
+def _refuse_hashed(read: Model, model: Any) -> None:
+    """Refuse categories that are known by their hashes where transformers stand before the model."""
+    if conventions.of(read).hashes_categories and any(stored is not None for stored in read.stored_categories):
+        raise UnsupportedModel(
+            f"{type(model).__name__} has categorical features, which are compiled without transformers before it only"
+        )
 
 
 def _passes(step: Any) -> bool:

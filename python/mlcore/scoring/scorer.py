@@ -311,6 +311,14 @@ class Scorer:
     def _accepting(self) -> tuple[Feature, ...]:
         return tuple(feature for feature in self.features if feature.accepts is not None)
 
+    @cached_property
+    def _of_hashes(self) -> frozenset[str]:
+        """The columns whose categories the model knows by their hashes."""
+        if not self._conventions.hashes_categories or not isinstance(self.model, TreeEnsemble):
+            return frozenset()
+        pairs = zip(self.features, self.model.stored_categories, strict=True)
+        return frozenset(feature.column for feature, stored in pairs if stored is not None)
+
     @property
     def _own(self) -> np.dtype[Any]:
         """The type that the model reads its features in."""
@@ -339,8 +347,9 @@ class Scorer:
         if self.inputs:
             X = used_columns(X, self.inputs, self.columns, named=self.named)
         return blocks(
-            X, self.columns, named=self.named, types=self.types, missing=self.missing, conventions=self._conventions
-        )
+            X, self.columns, named=self.named, types=self.types, missing=self.missing, conventions=self._conventions,
+            of_hashes=self._of_hashes,
+        )  # fmt: skip
 
     def _base(self, rows: int) -> Array:
         base = np.empty((rows, self.model.n_outputs), self.dtype)

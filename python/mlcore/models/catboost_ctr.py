@@ -1,0 +1,115 @@
+"""CatBoost's CTRs: numbers that stand for a category, from what training counted of it.
+
+A CTR of one categorical feature is a function of the category, so that "is it above this border?" asks for a set of
+categories. What training counted is a table by hash; the hash of one category can be undone, so that the categories are
+known by their own hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from mlcore.errors import ModelFormatError, UnsupportedModel
+from mlcore.models.catboost_json import integer, listed, number, numbers
+from mlcore.models.ensemble import Array
+
+_MULTIPLIER: Final = 0x4906BA494954CB65
+_UNDO: Final = np.uint64(pow(_MULTIPLIER * _MULTIPLIER, -1, 2**64))
+_NO_HASH: Final = np.uint64(2**64 - 1)  # of the table's empty places
+_MEANS: Final = frozenset({"BinarizedTargetMeanValue", "FloatTargetMeanValue"})
+_COUNTS: Final = frozenset({"Counter", "FeatureFreq"})
+_CLASSES: Final = frozenset({"Borders", "Buckets"})
+
+
+@dataclass(frozen=True, eq=False)
+class Ctr:
+    """A CTR of one categorical feature: its value for each category that training met, and for any other."""
+
+    feature: int  # among the categorical ones
+    target_border: int
+    borders: Array  # float32
+    hashes: Array  # uint64, of categories, ascending
+    values: Array  # float32, one a hash
+    unknown: np.float32
+
+    def of(self, categories: Array) -> Array:
+        """Return the values of any categories, given by their hashes."""
+        if not len(self.hashes):
+            return np.full(len(categories), self.unknown)
+        place = np.minimum(np.searchsorted(self.hashes, categories), len(self.hashes) - 1)
+        return np.where(self.hashes[place] == categories, self.values[place], self.unknown)
+
+
+def read(item: Mapping[str, Any], tables: Mapping[str, Any]) -> Ctr:
+    """Return a CTR of the features' list, with its values from the tables.
+
+    Raises:
+        ModelFormatError: it is malformed, or its table is not there.
+        UnsupportedModel: it is of a type that is not imported, or of a combination of features.
+    """
+    kind = item["ctr_type"]
+    if kind not in _MEANS | _COUNTS | _CLASSES:
+        raise UnsupportedModel(f"CTRs of type {kind!r:.40} are not imported")
+    elements = listed(item, "elements")
+    if len(elements) != 1 or elements[0]["combination_element"] != "cat_feature_value":
+        raise UnsupportedModel("CTRs of combinations of features are not imported yet; train with max_ctr_complexity=1")
+    if item["identifier"] not in tables:
+        raise ModelFormatError(f"the table of the CTR {item['identifier']!r:.200} is missing")
+    keys, counts, denominator = _table(tables[item["identifier"]])
+    border = integer(item, "target_border_idx")
+    good, total = _good_and_total(kind, counts, border, denominator)
+    hashes = keys * _UNDO
+    order = np.argsort(hashes & np.uint64(2**32 - 1))
+    calculated = _calculated(
+        item, np.append(good[order], 0), np.append(total[order], denominator if kind in _COUNTS else 0)
+    )
+    borders = numbers(item["borders"], "the borders of a CTR").astype(np.float32)
+    if not np.all(np.isfinite(borders)) or np.any(borders[1:] <= borders[:-1]):
+        raise ModelFormatError("the borders of a CTR are not finite and ascending")
+    return Ctr(
+        feature=integer(elements[0], "cat_feature_index"),
+        target_border=border,
+        borders=borders,
+        hashes=(hashes & np.uint64(2**32 - 1))[order],
+        values=calculated[:-1],
+        unknown=calculated[-1],
+    )
+
+
+def _table(table: Mapping[str, Any]) -> tuple[Array, Array, int]:
+    """The keys of a table, what it holds of each, and the denominator of counters."""
+    flat, stride = table["hash_map"], integer(table, "hash_stride", 2)
+    if not isinstance(flat, list) or len(flat) % stride:
+        raise ModelFormatError(f"a table of CTRs does not divide into rows of {stride}")
+    keys = np.array([int(key) for key in flat[::stride]], np.uint64)
+    counts = np.stack([numbers(flat[k::stride], "a table's counts") for k in range(1, stride)], axis=1)
+    known = np.flatnonzero(keys != _NO_HASH)
+    if len(np.unique(keys[known])) != len(known) or not np.all(np.isfinite(counts)):
+        raise ModelFormatError("the hashes of a table of CTRs are not distinct, or its counts not finite")
+    return keys[known], counts[known], integer(table, "counter_denominator")
+
+
+def _good_and_total(kind: str, counts: Array, border: int, denominator: int) -> tuple[Array, Array]:
+    """What CatBoost divides, before priors: how much of the target a category has seen, among how much."""
+    width = {True: 2, False: 1}[kind in _MEANS] if kind not in _CLASSES else counts.shape[1]
+    if counts.shape[1] != width or (kind in _CLASSES and border + (kind == "Borders") >= width):
+        raise ModelFormatError(f"a table of CTRs of type {kind} holds {counts.shape[1]} numbers a row")
+    if kind in _MEANS:
+        return counts[:, 0], counts[:, 1]
+    if kind in _COUNTS:
+        return counts[:, 0], np.full(len(counts), float(denominator))
+    good = counts[:, border] if kind == "Buckets" else counts[:, border + 1 :].sum(axis=1)
+    return good, counts.sum(axis=1)
+
+
+def _calculated(item: Mapping[str, Any], good: Array, total: Array) -> Array:
+    """CatBoost's own steps, in float32."""
+    keys = ("prior_numerator", "prior_denomerator", "shift", "scale")
+    above, below, shift, scale = (np.float32(number(item, key)) for key in keys)
+    with np.errstate(all="ignore"):
+        ratio = (good.astype(np.float32) + above) / (total.astype(np.float32) + below)
+        return np.asarray((ratio + shift) * scale, np.float32)
