@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 
 from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
-from mlcore.models import catboost_features, catboost_trees
+from mlcore.models import catboost_cbm, catboost_features, catboost_trees
 from mlcore.models.catboost_json import numbers
 from mlcore.models.ensemble import Array, Link, TreeEnsemble
 
@@ -86,25 +84,24 @@ def parse(data: bytes, *, where: str = "CatBoost model", iterations: Iterations 
         UnsupportedModel: a loss, feature or field that is not imported; the message names it.
         UsageError: the model does not have these iterations.
     """
-    if data.startswith(_MAGIC):
-        return from_model(_loaded(data, where), iterations, where=where)
-    return _guarded(lambda: _ensemble(json.loads(data), iterations, None), where)
+
+    def read() -> TreeEnsemble:
+        found, leaves = catboost_cbm.converted(data) if data.startswith(_MAGIC) else (data, [])
+        return _ensemble(json.loads(found), iterations, _leaf_orders(leaves))
+
+    return _guarded(read, where)
 
 
-def from_model(model: Any, iterations: Iterations | None = None, *, where: str | None = None) -> TreeEnsemble:
+def from_model(model: Any, iterations: Iterations | None = None) -> TreeEnsemble:
     """Return the model of a `catboost.CatBoost`, through its JSON."""
     if not model.is_fitted():
         raise UsageError(f"{type(model).__name__} is not fitted; call fit first")
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.json"
-        model.save_model(str(path), format="json")
-        data = path.read_bytes()
 
     def read() -> TreeEnsemble:
-        document = json.loads(data)
-        return _ensemble(document, iterations, _leaf_orders(model) if "trees" in document else None)
+        data, leaves = catboost_cbm.exported(model)
+        return _ensemble(json.loads(data), iterations, _leaf_orders(leaves))
 
-    return _guarded(read, where or type(model).__name__)
+    return _guarded(read, type(model).__name__)
 
 
 def _guarded(read: Callable[[], TreeEnsemble], where: str) -> TreeEnsemble:
@@ -117,29 +114,13 @@ def _guarded(read: Callable[[], TreeEnsemble], where: str) -> TreeEnsemble:
         raise ModelFormatError(f"{where}: not a whole CatBoost model ({reason})") from error
 
 
-def _loaded(data: bytes, where: str) -> Any:
-    """A .cbm file as CatBoost reads it."""
-    try:
-        import catboost
-    except ImportError as error:
-        raise UnsupportedModel(
-            f"{where}: .cbm files are read with CatBoost: install mlcore[catboost], or save the model as JSON"
-        ) from error
-    model = catboost.CatBoost()
-    try:
-        return model.load_model(blob=data)
-    except catboost.CatBoostError as error:
-        raise ModelFormatError(f"{where}: not a whole CatBoost model ({error})") from error
-
-
-def _leaf_orders(model: Any) -> list[list[int]]:
+def _leaf_orders(trees: catboost_cbm.Leaves) -> list[list[int]]:
     """What the library calls each tree's leaves, from left to right, which the JSON does not say.
 
     A node with one child is itself the leaf where the other is missing, and counts before the leaves below it.
     """
     orders = []
-    for tree in range(model.tree_count_):
-        steps, numbered = model._get_tree_step_nodes(tree), model._get_tree_node_to_leaf(tree)
+    for steps, numbered in trees:
         found, waiting = [], [(0, False)]
         while waiting:
             node, ends = waiting.pop()
@@ -152,7 +133,7 @@ def _leaf_orders(model: Any) -> list[list[int]]:
     return orders
 
 
-def _ensemble(document: Mapping[str, Any], iterations: Iterations | None, orders: Orders | None) -> TreeEnsemble:
+def _ensemble(document: Mapping[str, Any], iterations: Iterations | None, orders: Orders) -> TreeEnsemble:
     unknown = sorted(set(document) - _KEYS)
     if unknown:
         raise UnsupportedModel(f"the model holds '{unknown[0]:.40}', which this version does not know; update mlcore")
@@ -166,7 +147,7 @@ def _ensemble(document: Mapping[str, Any], iterations: Iterations | None, orders
             if "oblivious_trees" in document:
                 nodes.append(catboost_trees.oblivious(trees[index], questions, len(bias)))
             else:
-                order = None if orders is None else orders[index]
+                order = orders[index] if orders else None
                 nodes.append(catboost_trees.any_shape(trees[index], questions, len(bias), order))
         except ModelFormatError as error:
             raise ModelFormatError(f"tree {index}: {error}") from error

@@ -43,8 +43,8 @@ def _chunk(name: str, values: pa.Array) -> pa.DictionaryArray:
 def _text(name: str, values: pa.Array) -> pa.Array:
     if is_text(values.type):
         return values
-    if pa.types.is_boolean(values.type):  # as Python writes them
-        return pa.array([None if value is None else str(value) for value in values.to_pylist()], pa.string())
+    if pa.types.is_boolean(values.type):  # 1 and 0
+        values = values.cast(pa.int8())
     if not (pa.types.is_integer(values.type) or pa.types.is_null(values.type)):
         raise SchemaMismatch(
             f"column '{name}': CatBoost's categories are strings or whole numbers, found {values.type}"
@@ -76,7 +76,7 @@ def _texts(name: str, values: Array) -> list[str]:
             raise SchemaMismatch(
                 f"column '{name}': CatBoost's categories are strings or whole numbers, found {type(value).__name__}"
             )
-    return [str(value) for value in values]
+    return [str(int(value)) if isinstance(value, bool | np.bool_) else str(value) for value in values]
 
 
 def _numbers(name: str, values: Array) -> Array:
