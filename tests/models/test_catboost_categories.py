@@ -39,6 +39,7 @@ UNSEEN = FRAME.assign(
 NUMBER = FRAME["key"].str[4:].astype(int)
 SCORE = FRAME["real"] + (FRAME["text"] == "bb") + (FRAME["whole"] % 4 == 2) * 2 + NUMBER % 3
 CLASSES = np.digitize(SCORE, [0, 1, 2])
+TOGETHER = SCORE + ((FRAME["text"] == "bb") & (NUMBER % 2 == 0)) * 2 + (FRAME["real"] > 0) * (NUMBER % 3)
 CATEGORICAL = ["text", "whole", "key"]
 
 
@@ -67,6 +68,9 @@ KINDS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "means of many": (R, SCORE, {"simple_ctr": ["BinarizedTargetMeanValue:TargetBorderCount=4"]}),
     "counters": (R, SCORE, {"simple_ctr": ["Counter"], "counter_calc_method": "Full"}),
     "all, of classes": (C, CLASSES, {"simple_ctr": ["Buckets", "Borders", "BinarizedTargetMeanValue", "Counter"]}),
+    "combinations": (R, TOGETHER, {"max_ctr_complexity": 4}),
+    "combinations of many": (R, TOGETHER, {"max_ctr_complexity": 6, "iterations": 80, "one_hot_max_size": 10}),
+    "combinations, of classes": (C, CLASSES, {"max_ctr_complexity": 3, "combinations_ctr": ["Buckets", "Counter"]}),
     "Lossguide": (R, SCORE, {"grow_policy": "Lossguide"}),
     "Depthwise": (C, CLASSES, {"grow_policy": "Depthwise", "one_hot_max_size": 10}),
 }
@@ -88,7 +92,36 @@ def test_categories_seen_and_unseen(kind: str) -> None:
     assert again.margin(UNSEEN).tobytes() == expected.tobytes()
 
 
-@pytest.mark.parametrize("kind", ["one-hot", "Borders", "all, of classes"])
+@pytest.mark.parametrize("backend", ["cpu", "numba"])
+@pytest.mark.parametrize("nans", ["Min", "Max"])
+def test_combinations_of_categories_and_numbers(nans: str, backend: str) -> None:
+    holes = FRAME.assign(real=FRAME["real"].where(RNG.random(ROWS) < 0.9))
+    model = fitted(R, TOGETHER, rows=holes, max_ctr_complexity=4, iterations=60, one_hot_max_size=10, nan_mode=nans)
+    scorer = mlcore.compile(model, backend=backend)
+    kinds = {tuple(sorted({item.kind for item in made.members})) for made in scorer.model.combinations}
+    assert {("above", "category"), ("category", "is")} <= kinds
+    assert scorer.columns == tuple(FRAME.columns)
+    limits = {item.limit for made in scorer.model.combinations for item in made.members if item.kind == "above"}
+    at = np.array([*limits, np.inf, -np.inf, np.nan, 0.0])
+    at = np.concatenate([at, np.nextafter(at, 9), np.nextafter(at, -9), np.nextafter(at.astype("f4"), np.float32(9))])
+    at = at[~(np.abs(at) > 3e38) | np.isinf(at)]
+    edges = UNSEEN.assign(real=RNG.choice(at, ROWS), key=FRAME["key"])
+    for rows in (holes, UNSEEN, edges, edges.astype({"real": "f4"}), edges[:1], edges[:0]):
+        same(scorer, model, rows)
+    many = pd.concat([holes, edges] * 8, ignore_index=True)
+    same(scorer, model, many)
+    with pytest.raises(UnsupportedModel, match="combinations of features is not explained"):
+        scorer.explain(holes)
+
+
+def test_a_model_with_the_librarys_defaults() -> None:
+    quiet = {"iterations": 60, "verbose": 0, "thread_count": 1, "allow_writing_files": False}
+    model = C(**quiet).fit(FRAME, CLASSES, cat_features=CATEGORICAL)
+    for rows in (FRAME, UNSEEN):
+        same(mlcore.compile(model), model, rows)
+
+
+@pytest.mark.parametrize("kind", ["one-hot", "Borders", "all, of classes", "combinations"])
 def test_files(kind: str, tmp_path: Path) -> None:
     make, y, settings = KINDS[kind]
     model = fitted(make, y, **settings)
@@ -202,7 +235,8 @@ def changed(tmp_path: Path, edit: Any) -> bytes:
     (lambda d, t: d["features_info"]["ctrs"][0].update(target_border_idx=-1), "'target_border_idx' is -1"),
     (lambda d, t: d["features_info"]["ctrs"][0].update(prior_numerator="1"), "'prior_numerator' is '1'"),
     (lambda d, t: d["features_info"]["ctrs"][0]["borders"].append(-1e9), "not finite and ascending"),
-    (lambda d, t: d["features_info"]["ctrs"][0]["elements"][0].update(cat_feature_index=7), "categorical feature 7"),
+    (lambda d, t: d["features_info"]["ctrs"][0]["elements"][0].update(cat_feature_index=7), "asks for 'cat_feature_index' 7"),
+    (lambda d, t: d["features_info"]["ctrs"][0].update(elements=[]), "a CTR is of no feature"),
     (lambda d, t: d["features_info"]["categorical_features"][0].update(values=[2**40]), "not hashes of 32 bits"),
     (lambda d, t: d["features_info"]["categorical_features"][0].update(values=[1, 1]), "are not distinct"),
 ])  # fmt: skip
@@ -214,6 +248,9 @@ def test_what_is_malformed_is_refused(edit: Any, match: str, tmp_path: Path) -> 
 def test_what_is_not_imported_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModel, match="CTRs of type 'Newest' are not imported"):
         mlcore.compile(changed(tmp_path, lambda d, t: d["features_info"]["ctrs"][0].update(ctr_type="Newest")))
+    newest = {"combination_element": "newest"}
+    with pytest.raises(UnsupportedModel, match="CTRs of 'newest' are not imported"):
+        mlcore.compile(changed(tmp_path, lambda d, t: d["features_info"]["ctrs"][0].update(elements=[newest])))
     texts = pd.DataFrame(
         {"words": RNG.choice(["good bad ugly", "very good", "bad bad"], 3000), "x": RNG.normal(size=3000)}
     )

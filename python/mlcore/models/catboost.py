@@ -162,6 +162,7 @@ def _ensemble(document: Mapping[str, Any], iterations: Iterations | None, orders
         feature_names=questions.names,
         named=questions.named,
         stored_categories=questions.categories,
+        combinations=questions.combinations,
         tree_output=np.zeros(end - first, np.int32),
         bound_start=questions.bound_start,
         bounds=questions.bounds,

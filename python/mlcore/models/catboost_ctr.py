@@ -1,8 +1,8 @@
 """CatBoost's CTRs: numbers that stand for a category, from what training counted of it.
 
 A CTR of one categorical feature is a function of the category, so that "is it above this border?" asks for a set of
-categories. What training counted is a table by hash; the hash of one category can be undone, so that the categories are
-known by their own hashes.
+categories; one of several features is a function of their combination. What training counted is a table by hash; the
+hash of one category can be undone, so that the categories are known by their own hashes, as one-hot splits know them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from mlcore.errors import ModelFormatError, UnsupportedModel
 from mlcore.models.catboost_json import integer, listed, number, numbers
+from mlcore.models.combinations import Kind, Member
 from mlcore.models.ensemble import Array
 
 _MULTIPLIER: Final = 0x4906BA494954CB65
@@ -25,14 +26,18 @@ _COUNTS: Final = frozenset({"Counter", "FeatureFreq"})
 _CLASSES: Final = frozenset({"Borders", "Buckets"})
 
 
+Raw = Mapping[tuple[str, int], tuple[int, bool]]
+"""Each feature's place and whether a missing value is above all borders, by its index and what that is called."""
+
+
 @dataclass(frozen=True, eq=False)
 class Ctr:
-    """A CTR of one categorical feature: its value for each category that training met, and for any other."""
+    """A CTR of a categorical feature, or of a combination: its value for what training met of it, and for all else."""
 
-    feature: int  # among the categorical ones
+    members: tuple[Member, ...]
     target_border: int
     borders: Array  # float32
-    hashes: Array  # uint64, of categories, ascending
+    hashes: Array  # int64, of categories or combinations, ascending
     values: Array  # float32, one a hash
     unknown: np.float32
 
@@ -44,26 +49,25 @@ class Ctr:
         return np.where(self.hashes[place] == categories, self.values[place], self.unknown)
 
 
-def read(item: Mapping[str, Any], tables: Mapping[str, Any]) -> Ctr:
+def read(item: Mapping[str, Any], tables: Mapping[str, Any], raw: Raw) -> Ctr:
     """Return a CTR of the features' list, with its values from the tables.
 
     Raises:
         ModelFormatError: it is malformed, or its table is not there.
-        UnsupportedModel: it is of a type that is not imported, or of a combination of features.
+        UnsupportedModel: it is of a type that is not imported.
     """
     kind = item["ctr_type"]
     if kind not in _MEANS | _COUNTS | _CLASSES:
         raise UnsupportedModel(f"CTRs of type {kind!r:.40} are not imported")
-    elements = listed(item, "elements")
-    if len(elements) != 1 or elements[0]["combination_element"] != "cat_feature_value":
-        raise UnsupportedModel("CTRs of combinations of features are not imported yet; train with max_ctr_complexity=1")
+    members = _members(listed(item, "elements"), raw)
     if item["identifier"] not in tables:
         raise ModelFormatError(f"the table of the CTR {item['identifier']!r:.200} is missing")
     keys, counts, denominator = _table(tables[item["identifier"]])
     border = integer(item, "target_border_idx")
     good, total = _good_and_total(kind, counts, border, denominator)
-    hashes = keys * _UNDO
-    order = np.argsort(hashes & np.uint64(2**32 - 1))
+    single = [member.kind for member in members] == ["category"]
+    hashes = (keys * _UNDO & np.uint64(2**32 - 1) if single else keys).view(np.int64)
+    order = np.argsort(hashes)
     calculated = _calculated(
         item, np.append(good[order], 0), np.append(total[order], denominator if kind in _COUNTS else 0)
     )
@@ -71,13 +75,43 @@ def read(item: Mapping[str, Any], tables: Mapping[str, Any]) -> Ctr:
     if not np.all(np.isfinite(borders)) or np.any(borders[1:] <= borders[:-1]):
         raise ModelFormatError("the borders of a CTR are not finite and ascending")
     return Ctr(
-        feature=integer(elements[0], "cat_feature_index"),
+        members=members,
         target_border=border,
         borders=borders,
-        hashes=(hashes & np.uint64(2**32 - 1))[order],
+        hashes=hashes[order],
         values=calculated[:-1],
         unknown=calculated[-1],
     )
+
+
+_ELEMENTS: Final[dict[str, tuple[Kind, str]]] = {
+    "cat_feature_value": ("category", "cat_feature_index"),
+    "float_feature": ("above", "float_feature_index"),
+    "cat_feature_exact_value": ("is", "cat_feature_index"),
+}
+
+
+def _members(elements: list[dict[str, Any]], raw: Raw) -> tuple[Member, ...]:
+    """What a CTR is of, in the order in which CatBoost hashes it: categories, then answers about numbers and categories."""
+    found: dict[Kind, list[Member]] = {"category": [], "above": [], "is": []}
+    for element in elements:
+        if element["combination_element"] not in _ELEMENTS:
+            raise UnsupportedModel(f"CTRs of {element['combination_element']!r:.40} are not imported")
+        kind, index = _ELEMENTS[element["combination_element"]]
+        known = raw.get((index, integer(element, index)))
+        if known is None:
+            raise ModelFormatError(f"a CTR asks for '{index}' {element[index]}, which the model does not have")
+        feature, missing = known
+        if kind == "above":
+            with np.errstate(over="ignore"):
+                above = np.nextafter(np.float32(number(element, "border")), np.float32(np.inf))
+            found[kind].append(Member(kind, feature, float(above), missing))
+        else:
+            limit = integer(element, "value", -(2**31)) % 2**32 if kind == "is" else 0
+            found[kind].append(Member(kind, feature, float(limit)))
+    if not elements:
+        raise ModelFormatError("a CTR is of no feature")
+    return (*found["category"], *found["above"], *found["is"])
 
 
 def _table(table: Mapping[str, Any]) -> tuple[Array, Array, int]:

@@ -16,6 +16,7 @@ from mlcore.errors import ModelFormatError, UnsupportedModel
 from mlcore.models import catboost_ctr
 from mlcore.models.catboost_ctr import Ctr
 from mlcore.models.catboost_json import integer, listed, numbers
+from mlcore.models.combinations import Combination, Member
 from mlcore.models.ensemble import Array, Categories
 
 _MOST_CATEGORIES: Final = 1 << 24  # their positions are float32
@@ -31,6 +32,7 @@ class Questions:
     names: tuple[str, ...]
     named: bool
     categories: tuple[Categories | None, ...]
+    combinations: tuple[Combination, ...]
     feature: Array
     threshold: Array  # float32
     interval_set: Array
@@ -54,39 +56,68 @@ def read(info: Mapping[str, Any], tables: Mapping[str, Any]) -> Questions:
         raise UnsupportedModel(f"the model has '{unknown[0]}', which are not imported")
     names, named = _names([*numeric, *categorical])
     table = _Table([row for item in numeric for row in _borders(item)])
-    calculated = [catboost_ctr.read(item, tables) for item in ctrs]
-    places = {integer(item, "feature_index"): integer(item, "flat_feature_index") for item in categorical}
-    known = {}
+    raw = {("float_feature_index", integer(f, "feature_index")): _raw(f) for f in numeric}
+    raw |= {("cat_feature_index", integer(f, "feature_index")): _raw(f) for f in categorical}
+    calculated = [catboost_ctr.read(item, tables, raw) for item in ctrs]
+    columns = _columns(categorical, calculated, len(names))
     for item in categorical:
-        index = integer(item, "feature_index")
-        known[index] = _categories(_values(item), [ctr for ctr in calculated if ctr.feature == index])
-    for item in categorical:
-        index = integer(item, "feature_index")
+        place, known = columns[_alone(item)]
         for value in _values(item):
-            table.add(places[index], known[index] == value % 2**32, ("OneHotFeature", index, value))
+            table.add(place, known == value % 2**32, ("OneHotFeature", integer(item, "feature_index"), value))
     for ctr in calculated:
-        if ctr.feature not in known:
-            raise ModelFormatError(f"a CTR asks for categorical feature {ctr.feature}, which the model does not have")
-        values = ctr.of(known[ctr.feature])
+        place, known = columns[ctr.members]
+        values = ctr.of(known)
         for border in ctr.borders:
             told = ("OnlineCtr", ctr.target_border, float(border))
-            table.add(places[ctr.feature], values > border, told, unknown=bool(ctr.unknown > border))
-    columns = list(zip(*table.rows, strict=True)) if table.rows else [()] * 5
-    categories: list[Categories | None] = [None] * len(names)
-    for index, flat in places.items():
-        categories[flat] = tuple(known[index].tolist())
+            table.add(place, values > border, told, unknown=bool(ctr.unknown > border))
+    rows = list(zip(*table.rows, strict=True)) if table.rows else [()] * 5
+    made = [members for members, (place, _) in columns.items() if place >= len(names)]
+    categories: list[Categories | None] = [None] * (len(names) + len(made))
+    for place, known in columns.values():
+        categories[place] = tuple(known.tolist())
+    names = (*names, *(_combined_name(members, names) for members in made))
     return Questions(
         names=names,
         named=named,
         categories=tuple(categories),
-        feature=np.array(columns[0], np.int32),
-        threshold=np.array(columns[1], np.float32),
-        interval_set=np.array(columns[2], np.int32),
-        default_left=np.array(columns[3], np.uint8),
-        told=tuple(columns[4]),
+        combinations=tuple(map(Combination, made)),
+        feature=np.array(rows[0], np.int32),
+        threshold=np.array(rows[1], np.float32),
+        interval_set=np.array(rows[2], np.int32),
+        default_left=np.array(rows[3], np.uint8),
+        told=tuple(rows[4]),
         bound_start=np.cumsum([0, *map(len, table.sets)], dtype=np.int64),
         bounds=np.concatenate([np.zeros(0, np.float32), *table.sets]),
     )
+
+
+def _raw(item: Mapping[str, Any]) -> tuple[int, bool]:
+    """A feature's place, and whether its missing values are above all borders."""
+    return integer(item, "flat_feature_index"), item.get("has_nans") is True and item["nan_value_treatment"] == "AsTrue"
+
+
+def _alone(item: Mapping[str, Any]) -> Members:
+    """What a CTR of a categorical feature alone is of."""
+    return (Member("category", integer(item, "flat_feature_index")),)
+
+
+def _columns(categorical: list[dict[str, Any]], ctrs: list[Ctr], raw: int) -> dict[Members, tuple[int, Array]]:
+    """The place of each feature that has categories, and their hashes; combinations stand after the raw features."""
+    found: dict[Members, tuple[int, Array]] = {}
+    for item in categorical:
+        members = _alone(item)
+        own = [ctr for ctr in ctrs if ctr.members == members]
+        found[members] = members[0].feature, _categories(_values(item), own)
+    made = dict.fromkeys(ctr.members for ctr in ctrs if ctr.members not in found)
+    for place, members in enumerate(made, raw):
+        found[members] = place, _categories([], [ctr for ctr in ctrs if ctr.members == members])
+    return found
+
+
+def _combined_name(members: tuple[Member, ...], names: tuple[str, ...]) -> str:
+    """What a combination is called: CatBoost has no name for it."""
+    parts = {"category": "{}", "above": "{} >= {!r}", "is": "{} is {:.0f}"}
+    return "{" + ", ".join(parts[item.kind].format(names[item.feature], item.limit) for item in members) + "}"
 
 
 class _Table:
@@ -104,6 +135,7 @@ class _Table:
 
 
 _KNOWN: Final = frozenset({"cat_features_hash", "categorical_features", "ctrs", "float_features"})
+Members = tuple[Member, ...]
 Row = tuple[int, np.float32, int, bool, tuple[str, int, float]]
 
 
@@ -136,7 +168,7 @@ def _borders(item: Mapping[str, Any]) -> list[Row]:
         raise ModelFormatError(f"the borders of feature {flat} are not finite and ascending")
     if item["nan_value_treatment"] not in _NANS or not isinstance(item["has_nans"], bool):
         raise UnsupportedModel(f"feature {flat}: nan_value_treatment {item['nan_value_treatment']!r:.40} is not known")
-    left = not (item["has_nans"] and item["nan_value_treatment"] == "AsTrue")
+    left = not _raw(item)[1]
     with np.errstate(over="ignore"):
         above = np.nextafter(borders, np.float32(np.inf))
     return [
@@ -156,10 +188,10 @@ def _values(item: Mapping[str, Any]) -> list[int]:
 
 
 def _categories(values: list[int], ctrs: list[Ctr]) -> Array:
-    """The hashes of all categories that a feature's questions tell apart, uint64; in the order of the first CTR, so that
+    """The hashes of all categories that a feature's questions tell apart, int64; in the order of the first CTR, so that
     what is above a border lies together.
     """
-    known = np.unique(np.concatenate([np.array([v % 2**32 for v in values], np.uint64), *(c.hashes for c in ctrs)]))
+    known = np.unique(np.concatenate([np.array([v % 2**32 for v in values], np.int64), *(c.hashes for c in ctrs)]))
     if len(known) >= _MOST_CATEGORIES:
         raise UnsupportedModel(f"a categorical feature of {len(known)} categories is not imported")
     return np.asarray(known[np.argsort(ctrs[0].of(known), kind="stable")] if ctrs else known)

@@ -14,7 +14,7 @@ import numpy as np
 
 from mlcore.errors import ModelFormatError
 from mlcore.models.catboost_features import Questions
-from mlcore.models.catboost_json import integer, numbers
+from mlcore.models.catboost_json import integer, number, numbers
 from mlcore.models.ensemble import Array
 
 _MOST_LEVELS: Final = 24  # CatBoost itself grows 16
@@ -134,7 +134,7 @@ def _question(split: Mapping[str, Any], questions: Questions) -> int:
     index = integer(split, "split_index", 0, len(questions.told) - 1)
     kind, feature, limit = questions.told[index]
     place, border = _SAYS[kind]
-    if split["split_type"] != kind or split[place] != feature or float(np.float32(split[border])) != np.float32(limit):
+    if split["split_type"] != kind or split[place] != feature or np.float32(number(split, border)) != np.float32(limit):
         raise ModelFormatError(
             f"a split of type {split['split_type']!r:.40} is not the question {index} of the features"
         )

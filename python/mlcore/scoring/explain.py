@@ -31,6 +31,10 @@ def refuse_unexplained(model: TreeEnsemble) -> None:
         )
     if model.linear_leaves is not None:
         raise UnsupportedModel("a model whose leaves are linear is not explained; LightGBM refuses too")
+    if model.combinations:
+        raise UnsupportedModel(
+            "a model with combinations of features is not explained; train with max_ctr_complexity=1"
+        )
     if len(model.cover) != model.n_nodes:
         raise UnsupportedModel(
             "the model does not say how many training rows passed each node (its cover), without which SHAP values are "

@@ -19,6 +19,7 @@ from mlcore.models import LinearModel, Model, NeuralNetwork, TreeEnsemble
 from mlcore.preprocessing.features import Feature, Match
 from mlcore.profile import CategoricalColumn, NumericColumn, Profile
 from mlcore.scoring import conventions, linear, links, neural
+from mlcore.scoring.combined import combined
 from mlcore.scoring.conventions import Conventions
 from mlcore.scoring.explain import explainer_arrays, refuse_unexplained
 from mlcore.scoring.fold import MAX_CODES, Source, describe_steps
@@ -95,7 +96,13 @@ class Scorer:
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Raw columns the model reads, in the order a NumPy array must have them."""
-        return tuple(dict.fromkeys(feature.column for feature in self.features))
+        return tuple(dict.fromkeys(feature.column for feature in self.features[: self._raw_features]))
+
+    @cached_property
+    def _raw_features(self) -> int:
+        """How many features come from columns: all but the model's combinations of these."""
+        combinations = self.model.combinations if isinstance(self.model, TreeEnsemble) else ()
+        return len(self.features) - len(combinations)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -316,7 +323,7 @@ class Scorer:
         """The columns whose categories the model knows by their hashes."""
         if not self._conventions.hashes_categories or not isinstance(self.model, TreeEnsemble):
             return frozenset()
-        pairs = zip(self.features, self.model.stored_categories, strict=True)
+        pairs = zip(self.features[: self._raw_features], self.model.stored_categories, strict=False)
         return frozenset(feature.column for feature, stored in pairs if stored is not None)
 
     @property
@@ -346,10 +353,16 @@ class Scorer:
             )
         if self.inputs:
             X = used_columns(X, self.inputs, self.columns, named=self.named)
-        return blocks(
+        found = blocks(
             X, self.columns, named=self.named, types=self.types, missing=self.missing, conventions=self._conventions,
             of_hashes=self._of_hashes,
         )  # fmt: skip
+        if self._raw_features == len(self.features):
+            return found
+        assert isinstance(self.model, TreeEnsemble)
+        raw, made = self.features[: self._raw_features], self.features[self._raw_features :]
+        combinations = dict(zip((item.column for item in made), self.model.combinations, strict=True))
+        return (combined(block, combinations, [item.column for item in raw]) for block in found)
 
     def _base(self, rows: int) -> Array:
         base = np.empty((rows, self.model.n_outputs), self.dtype)
