@@ -19,8 +19,8 @@ Model = TreeEnsemble | LinearModel | NeuralNetwork
 
 
 def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
-    """Return `source` in neutral form: one already, a Booster of XGBoost or LightGBM, bytes or the path of a model file
-    of one, LightGBM's text, or a fitted scikit-learn estimator.
+    """Return `source` in neutral form: one already, a Booster of XGBoost or LightGBM, a CatBoost model, bytes or the
+    path of a model file of one, LightGBM's text, or a fitted scikit-learn estimator.
 
     `iterations` takes the boosting rounds [first, end) alone, as XGBoost's `iteration_range` does; without it, a LightGBM
     Booster that stopped early gives those up to its best, as in its own `predict`.
@@ -57,8 +57,8 @@ def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
         return sklearn.read(source).model
     kind = f"{type(source).__module__}.{type(source).__qualname__}"
     raise UnsupportedModel(
-        f"models of type {kind} are not imported; a Booster of xgboost or lightgbm is, XGBoost's JSON and UBJ, LightGBM's "
-        "text, and scikit-learn's estimators"
+        f"models of type {kind} are not imported; a Booster of xgboost or lightgbm is, a CatBoost model, XGBoost's JSON and "
+        "UBJ, LightGBM's text, CatBoost's JSON and .cbm, and scikit-learn's estimators"
     )
 
 

@@ -86,8 +86,8 @@ def parse(data: bytes, *, where: str = "CatBoost model", iterations: Iterations 
     """
 
     def read() -> TreeEnsemble:
-        found, leaves = catboost_cbm.converted(data) if data.startswith(_MAGIC) else (data, [])
-        return _ensemble(json.loads(found), iterations, _leaf_orders(leaves))
+        document, leaves = catboost_cbm.converted(data) if data.startswith(_MAGIC) else (json.loads(data), [])
+        return _ensemble(document, iterations, _leaf_orders(leaves))
 
     return _guarded(read, where)
 
@@ -98,15 +98,16 @@ def from_model(model: Any, iterations: Iterations | None = None) -> TreeEnsemble
         raise UsageError(f"{type(model).__name__} is not fitted; call fit first")
 
     def read() -> TreeEnsemble:
-        data, leaves = catboost_cbm.exported(model)
-        return _ensemble(json.loads(data), iterations, _leaf_orders(leaves))
+        document, leaves = catboost_cbm.exported(model)
+        return _ensemble(document, iterations, _leaf_orders(leaves))
 
     return _guarded(read, type(model).__name__)
 
 
 def _guarded(read: Callable[[], TreeEnsemble], where: str) -> TreeEnsemble:
     try:
-        return read()
+        with np.errstate(over="ignore"):  # what float32 does not hold is infinite there, and refused as such
+            return read()
     except (ModelFormatError, UnsupportedModel, UsageError) as error:
         raise type(error)(f"{where}: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError, RecursionError) as error:

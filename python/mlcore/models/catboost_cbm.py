@@ -23,7 +23,7 @@ _FREE_BYTES: Final = 8 << 30
 _BYTES_A_BYTE: Final = 100
 
 
-def exported(model: Any) -> tuple[bytes, Leaves]:
+def exported(model: Any) -> tuple[dict[str, Any], Leaves]:
     """Return the JSON of a `catboost.CatBoost`, and what that does not say of its leaves.
 
     Raises:
@@ -35,14 +35,12 @@ def exported(model: Any) -> tuple[bytes, Leaves]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.json"
         model.save_model(str(path), format="json")
-        data = path.read_bytes()
-    if b'"trees"' not in data:
-        return data, []
-    trees = range(model.tree_count_)
-    return data, [(model._get_tree_step_nodes(tree), model._get_tree_node_to_leaf(tree)) for tree in trees]
+        document: dict[str, Any] = json.loads(path.read_bytes())
+    trees = range(model.tree_count_ if "trees" in document else 0)
+    return document, [(model._get_tree_step_nodes(tree), model._get_tree_node_to_leaf(tree)) for tree in trees]
 
 
-def converted(data: bytes) -> tuple[bytes, Leaves]:
+def converted(data: bytes) -> tuple[dict[str, Any], Leaves]:
     """Return the JSON of a .cbm file's bytes, and what that does not say of its leaves.
 
     Raises:
@@ -65,8 +63,8 @@ def converted(data: bytes) -> tuple[bytes, Leaves]:
             raise kind(
                 said[-1][:400] if said else f"CatBoost itself ends with code {done.returncode} where it reads it"
             )
-        found = json.loads((Path(folder) / "leaves.json").read_bytes())
-        return (Path(folder) / "model.json").read_bytes(), found
+        document, leaves = json.loads((Path(folder) / "exported.json").read_bytes())
+        return document, leaves
 
 
 def main(folder: Path) -> int:
@@ -77,12 +75,11 @@ def main(folder: Path) -> int:
     limit = _FREE_BYTES + _BYTES_A_BYTE * source.stat().st_size
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
     try:
-        data, leaves = exported(catboost.CatBoost().load_model(str(source)))
+        found = exported(catboost.CatBoost().load_model(str(source)))
     except UnsupportedModel as error:
         sys.stderr.write(str(error))
         return _UNSUPPORTED
-    (folder / "model.json").write_bytes(data)
-    (folder / "leaves.json").write_text(json.dumps(leaves))
+    (folder / "exported.json").write_text(json.dumps(found))
     return 0
 
 

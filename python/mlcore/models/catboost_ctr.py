@@ -103,8 +103,7 @@ def _members(elements: list[dict[str, Any]], raw: Raw) -> tuple[Member, ...]:
             raise ModelFormatError(f"a CTR asks for '{index}' {element[index]}, which the model does not have")
         feature, missing = known
         if kind == "above":
-            with np.errstate(over="ignore"):
-                above = np.nextafter(np.float32(number(element, "border")), np.float32(np.inf))
+            above = np.nextafter(np.float32(number(element, "border")), np.float32(np.inf))
             found[kind].append(Member(kind, feature, float(above), missing))
         else:
             limit = integer(element, "value", -(2**31)) % 2**32 if kind == "is" else 0

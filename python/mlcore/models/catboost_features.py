@@ -169,8 +169,7 @@ def _borders(item: Mapping[str, Any]) -> list[Row]:
     if item["nan_value_treatment"] not in _NANS or not isinstance(item["has_nans"], bool):
         raise UnsupportedModel(f"feature {flat}: nan_value_treatment {item['nan_value_treatment']!r:.40} is not known")
     left = not _raw(item)[1]
-    with np.errstate(over="ignore"):
-        above = np.nextafter(borders, np.float32(np.inf))
+    above = np.nextafter(borders, np.float32(np.inf))
     return [
         (flat, threshold, -1, left, ("FloatFeature", index, border))
         for threshold, border in zip(above, borders.tolist(), strict=True)

@@ -56,14 +56,15 @@ def compile(
     """Return a Scorer that gives the same numbers as `model`, faster; a Composite of Scorers for one made of several.
 
     Args:
-        model: a Booster of XGBoost or LightGBM, or one of their scikit-learn wrappers; the path or bytes of an XGBoost JSON
-            or UBJ model, or of a LightGBM text model, or that text; a fitted scikit-learn estimator; a `Pipeline` of
-            transformers, mlcore's or scikit-learn's, and one of these; a Bundle, its folder, or a reference such as
-            "churn@champion".
+        model: a Booster of XGBoost or LightGBM, or one of their scikit-learn wrappers; a CatBoost model; the path or bytes of
+            an XGBoost JSON or UBJ model, of a CatBoost JSON or .cbm model, or of a LightGBM text model, or that text; a fitted
+            scikit-learn estimator; a `Pipeline` of transformers, mlcore's or scikit-learn's, and one of these; a Bundle, its
+            folder, or a reference such as "churn@champion".
         backend: "auto", "cpu", "numba" or "cuda"; only "auto" falls back.
         threads: at most this many; by default what the machine, its cgroup and MLCORE_THREADS allow.
         iteration_range: score with the boosting rounds [first, end) alone; by default with all of them, or, of a
-            scikit-learn wrapper or a LightGBM Booster that stopped early, with those up to its best.
+            scikit-learn wrapper or a LightGBM Booster that stopped early, with those up to its best. CatBoost's are trees, and
+            its bias belongs to the first, as in its own `predict`.
         engine: how trees are worked off, the same bits all: "auto" by their shape, "planes" bit by bit for all rows, "deep"
             with rows side by side, "walk" row by row. `describe()` says what runs.
         missing: the number that stands for a missing value, beside NaN; by default the wrapper's own. XGBoost only.
