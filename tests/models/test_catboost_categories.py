@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import mlcore
 from mlcore import models
 from mlcore.errors import DataError, ModelFormatError, SchemaMismatch, UnsupportedModel
 from mlcore.models.cityhash import cityhash64
+from mlcore.models.combinations import Combination, Member
 
 RNG = np.random.default_rng(29)
 ROWS = 800
@@ -270,3 +272,11 @@ def test_transformers_before_categories_are_refused() -> None:
         UnsupportedModel, match="categorical features, which are compiled without transformers|transform"
     ):
         mlcore.compile(pipeline)
+
+
+@pytest.mark.parametrize("member", [Member("category", 9), Member("category", -1), Member("above", 23)])
+def test_a_combination_of_features_that_are_not_there_is_refused(member: Member) -> None:
+    model = models.read(fitted(R, TOGETHER, max_ctr_complexity=2))
+    assert isinstance(model, models.TreeEnsemble) and model.combinations
+    with pytest.raises(ModelFormatError, match=f"made of feature {member.feature}, which the model does not have"):
+        replace(model, combinations=(Combination((member,)), *model.combinations[1:]))

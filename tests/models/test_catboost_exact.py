@@ -421,6 +421,13 @@ def test_what_is_malformed_is_refused(edit: Any, match: str, tmp_path: Path) -> 
         mlcore.compile(changed(edit, tmp_path))
 
 
+def test_dates_are_refused_as_the_library_refuses_them() -> None:
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    scorer = mlcore.compile(fitted(R, SCORE, rows=frame, iterations=1))
+    with pytest.raises(SchemaMismatch, match="column 'b' holds timestamp"):
+        scorer.margin(frame.assign(b=pd.Timestamp("2020-01-01")))
+
+
 def test_what_would_change_the_numbers_is_refused() -> None:
     with pytest.raises(UsageError, match="missing= is XGBoost's; a CatBoost model"):
         mlcore.compile(fitted(R, SCORE, iterations=1), missing=-1.0)
