@@ -18,9 +18,12 @@ from sklearn.pipeline import Pipeline
 
 import mlcore
 from mlcore import models
+from mlcore.bundle import Bundle
+from mlcore.data.schema import Field, Schema
 from mlcore.errors import DataError, ModelFormatError, SchemaMismatch, UnsupportedModel
 from mlcore.models.cityhash import cityhash64
 from mlcore.models.combinations import Combination, Member
+from mlcore.preprocessing.features import Feature, Transforms
 
 RNG = np.random.default_rng(29)
 ROWS = 800
@@ -272,6 +275,16 @@ def test_transformers_before_categories_are_refused() -> None:
         UnsupportedModel, match="categorical features, which are compiled without transformers|transform"
     ):
         mlcore.compile(pipeline)
+
+
+def test_a_bundle_of_a_model_with_categories_is_refused(tmp_path: Path) -> None:
+    model = fitted(R, SCORE, iterations=2)
+    features = tuple(Feature(name, name, ()) for name in FRAME.columns)
+    kinds = {"text": "string", "real": "double", "whole": "int64", "key": "string"}
+    schema = Schema(tuple(Field(name, kind) for name, kind in kinds.items()))
+    Bundle(models.read(model), Transforms(features), schema, provenance={"created": "now"}).save(tmp_path / "bundle")
+    with pytest.raises(UnsupportedModel, match="a Bundle's profile does not know categories by their hashes"):
+        mlcore.compile(tmp_path / "bundle")
 
 
 @pytest.mark.parametrize("member", [Member("category", 9), Member("category", -1), Member("above", 23)])

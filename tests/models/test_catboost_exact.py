@@ -18,7 +18,10 @@ from sklearn.preprocessing import StandardScaler
 
 import mlcore
 from mlcore import models
+from mlcore.bundle import Bundle
+from mlcore.data.schema import Field, Schema
 from mlcore.errors import ModelFormatError, SchemaMismatch, UnsupportedModel, UsageError
+from mlcore.preprocessing.features import Feature, Transforms
 
 RNG = np.random.default_rng(23)
 ROWS = 700
@@ -326,6 +329,21 @@ def test_the_neutral_form_survives_arrow() -> None:
         again = models.from_arrow(model.to_arrow())
         assert again.to_arrow().equals(model.to_arrow(), check_metadata=True)
         assert bits(mlcore.compile(again).margin(X), mlcore.compile(model).margin(X))
+
+
+def test_a_bundle_scores_and_watches(tmp_path: Path) -> None:
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    model = fitted(C, WORDS, rows=frame)
+    model.set_scale_and_bias(0.7, 0.1)
+    table = pa.Table.from_pandas(frame)
+    profile = mlcore.Profile.fit(table.append_column("prediction", pa.array(model.predict_proba(frame)[:, 1])))
+    features = tuple(Feature(name, name, ()) for name in frame.columns)
+    schema = Schema(tuple(Field(name, "double") for name in frame.columns))
+    bundle = Bundle(models.read(model), Transforms(features), schema, provenance={"created": "now"}, profile=profile)
+    bundle.save(tmp_path / "bundle")
+    scorer = mlcore.compile(tmp_path / "bundle")
+    assert bits(scorer.margin(table), raw(model, frame))
+    np.testing.assert_allclose(scorer.predict(table), model.predict_proba(frame)[:, 1], rtol=1e-6)
 
 
 def test_transformers_before_a_model() -> None:

@@ -26,6 +26,8 @@ _COUNTS: Final = frozenset({"Counter", "FeatureFreq"})
 _CLASSES: Final = frozenset({"Borders", "Buckets"})
 
 
+Counted = tuple[Array, Array, int]
+"""The keys of a table, uint64, what it holds of each, float64 (keys, numbers), and the denominator of counters."""
 Raw = Mapping[tuple[str, int], tuple[int, bool]]
 """Each feature's place and whether a missing value is above all borders, by its index and what that is called."""
 
@@ -49,20 +51,18 @@ class Ctr:
         return np.where(self.hashes[place] == categories, self.values[place], self.unknown)
 
 
-def read(item: Mapping[str, Any], tables: Mapping[str, Any], raw: Raw) -> Ctr:
-    """Return a CTR of the features' list, with its values from the tables.
+def read(item: Mapping[str, Any], counted: Counted, raw: Raw) -> Ctr:
+    """Return a CTR of the features' list, with its values from what training counted.
 
     Raises:
-        ModelFormatError: it is malformed, or its table is not there.
+        ModelFormatError: it is malformed.
         UnsupportedModel: it is of a type that is not imported.
     """
     kind = item["ctr_type"]
     if kind not in _MEANS | _COUNTS | _CLASSES:
         raise UnsupportedModel(f"CTRs of type {kind!r:.40} are not imported")
     members = _members(listed(item, "elements"), raw)
-    if item["identifier"] not in tables:
-        raise ModelFormatError(f"the table of the CTR {item['identifier']!r:.200} is missing")
-    keys, counts, denominator = _table(tables[item["identifier"]])
+    keys, counts, denominator = counted
     border = integer(item, "target_border_idx")
     good, total = _good_and_total(kind, counts, border, denominator)
     single = [member.kind for member in members] == ["category"]
@@ -113,9 +113,16 @@ def _members(elements: list[dict[str, Any]], raw: Raw) -> tuple[Member, ...]:
     return (*found["category"], *found["above"], *found["is"])
 
 
-def _table(table: Mapping[str, Any]) -> tuple[Array, Array, int]:
-    """The keys of a table, what it holds of each, and the denominator of counters."""
-    flat, stride = table["hash_map"], integer(table, "hash_stride", 2)
+def table(tables: Mapping[str, Any], name: str) -> Counted:
+    """Return what training counted for the CTRs of a name.
+
+    Raises:
+        ModelFormatError: the table is not there, or malformed.
+    """
+    if name not in tables:
+        raise ModelFormatError(f"the table of the CTR {name!r:.200} is missing")
+    found = tables[name]
+    flat, stride = found["hash_map"], integer(found, "hash_stride", 2)
     if not isinstance(flat, list) or len(flat) % stride:
         raise ModelFormatError(f"a table of CTRs does not divide into rows of {stride}")
     keys = np.array([int(key) for key in flat[::stride]], np.uint64)
@@ -123,12 +130,12 @@ def _table(table: Mapping[str, Any]) -> tuple[Array, Array, int]:
     known = np.flatnonzero(keys != _NO_HASH)
     if len(np.unique(keys[known])) != len(known) or not np.all(np.isfinite(counts)):
         raise ModelFormatError("the hashes of a table of CTRs are not distinct, or its counts not finite")
-    return keys[known], counts[known], integer(table, "counter_denominator")
+    return keys[known], counts[known], integer(found, "counter_denominator")
 
 
 def _good_and_total(kind: str, counts: Array, border: int, denominator: int) -> tuple[Array, Array]:
     """What CatBoost divides, before priors: how much of the target a category has seen, among how much."""
-    width = {True: 2, False: 1}[kind in _MEANS] if kind not in _CLASSES else counts.shape[1]
+    width = counts.shape[1] if kind in _CLASSES else 2 if kind in _MEANS else 1
     if counts.shape[1] != width or (kind in _CLASSES and border + (kind == "Borders") >= width):
         raise ModelFormatError(f"a table of CTRs of type {kind} holds {counts.shape[1]} numbers a row")
     if kind in _MEANS:

@@ -58,37 +58,38 @@ def read(info: Mapping[str, Any], tables: Mapping[str, Any]) -> Questions:
     table = _Table([row for item in numeric for row in _borders(item)])
     raw = {("float_feature_index", integer(f, "feature_index")): _raw(f) for f in numeric}
     raw |= {("cat_feature_index", integer(f, "feature_index")): _raw(f) for f in categorical}
-    calculated = [catboost_ctr.read(item, tables, raw) for item in ctrs]
+    counted = {name: catboost_ctr.table(tables, name) for name in dict.fromkeys(item["identifier"] for item in ctrs)}
+    calculated = [catboost_ctr.read(item, counted[item["identifier"]], raw) for item in ctrs]
     columns = _columns(categorical, calculated, len(names))
     for item in categorical:
-        place, known = columns[_alone(item)]
-        for value in _values(item):
-            table.add(place, known == value % 2**32, ("OneHotFeature", integer(item, "feature_index"), value))
+        _ask_values(table, item, *columns[_alone(item)])
     for ctr in calculated:
-        place, known = columns[ctr.members]
-        values = ctr.of(known)
-        for border in ctr.borders:
-            told = ("OnlineCtr", ctr.target_border, float(border))
-            table.add(place, values > border, told, unknown=bool(ctr.unknown > border))
-    rows = list(zip(*table.rows, strict=True)) if table.rows else [()] * 5
+        _ask_ctr(table, ctr, *columns[ctr.members])
     made = [members for members, (place, _) in columns.items() if place >= len(names)]
     categories: list[Categories | None] = [None] * (len(names) + len(made))
     for place, known in columns.values():
         categories[place] = tuple(known.tolist())
-    names = (*names, *(_combined_name(members, names) for members in made))
     return Questions(
-        names=names,
+        names=(*names, *(_combined_name(members, names) for members in made)),
         named=named,
         categories=tuple(categories),
         combinations=tuple(map(Combination, made)),
-        feature=np.array(rows[0], np.int32),
-        threshold=np.array(rows[1], np.float32),
-        interval_set=np.array(rows[2], np.int32),
-        default_left=np.array(rows[3], np.uint8),
-        told=tuple(rows[4]),
-        bound_start=np.cumsum([0, *map(len, table.sets)], dtype=np.int64),
-        bounds=np.concatenate([np.zeros(0, np.float32), *table.sets]),
+        **table.arrays(),
     )
+
+
+def _ask_values(table: _Table, item: Mapping[str, Any], place: int, known: Array) -> None:
+    """For each value of a categorical feature that is asked for: is it this one?"""
+    for value in _values(item):
+        table.add(place, known == value % 2**32, ("OneHotFeature", integer(item, "feature_index"), value))
+
+
+def _ask_ctr(table: _Table, ctr: Ctr, place: int, known: Array) -> None:
+    """For each border of a CTR: is it above?"""
+    values = ctr.of(known)
+    for border in ctr.borders:
+        told = ("OnlineCtr", ctr.target_border, float(border))
+        table.add(place, values > border, told, unknown=bool(ctr.unknown > border))
 
 
 def _raw(item: Mapping[str, Any]) -> tuple[int, bool]:
@@ -132,6 +133,17 @@ class _Table:
         edges = np.diff(members.astype(np.int8), prepend=0, append=0)
         self.rows.append((feature, np.float32(0), len(self.sets), not unknown, told))
         self.sets.append(np.flatnonzero(edges).astype(np.float32))
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the questions as `Questions` holds them."""
+        rows = list(zip(*self.rows, strict=True)) if self.rows else [()] * 5
+        types = {"feature": np.int32, "threshold": np.float32, "interval_set": np.int32, "default_left": np.uint8}
+        return {
+            **{name: np.array(values, dtype) for (name, dtype), values in zip(types.items(), rows, strict=False)},
+            "told": tuple(rows[4]),
+            "bound_start": np.cumsum([0, *map(len, self.sets)], dtype=np.int64),
+            "bounds": np.concatenate([np.zeros(0, np.float32), *self.sets]),
+        }
 
 
 _KNOWN: Final = frozenset({"cat_features_hash", "categorical_features", "ctrs", "float_features"})
