@@ -231,8 +231,23 @@ def test_counts_without_measure_in_catboosts_json_set_no_memory_aside(catboosts:
         doc["features_info"]["float_features"][0][key] = 2**31 - 1
         with pytest.raises((ModelFormatError, UnsupportedModel)):
             models.read(json.dumps(doc).encode())
+    doc = json.loads(catboosts["json"])
     doc["scale_and_bias"] = [1, [0] * (1 << 20)]
-    with pytest.raises(ModelFormatError, match="'float_feature_index' 0|scale and bias"):
+    with pytest.raises(ModelFormatError, match="scale and bias"):
+        models.read(json.dumps(doc).encode())
+
+
+def test_ctrs_without_measure_are_refused_soon(catboosts: dict[str, bytes]) -> None:
+    doc = json.loads(catboosts["json"])
+    ctr = doc["features_info"]["ctrs"][0]
+    table = doc["ctr_data"][ctr["identifier"]]
+    counts = table["hash_map"][1 : table["hash_stride"]]
+    table["hash_map"] = [item for key in range(40_000) for item in (str(key), *counts)]
+    ctr["borders"] = list(range(40_000))
+    with pytest.raises(UnsupportedModel, match="times about a category are not imported"):
+        models.read(json.dumps(doc).encode())
+    table["hash_stride"], table["hash_map"] = 2**31 - 1, []
+    with pytest.raises(ModelFormatError, match="'hash_stride' is 2147483647"):
         models.read(json.dumps(doc).encode())
 
 

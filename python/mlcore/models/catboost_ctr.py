@@ -122,8 +122,11 @@ def table(tables: Mapping[str, Any], name: str) -> Counted:
     if name not in tables:
         raise ModelFormatError(f"the table of the CTR {name!r:.200} is missing")
     found = tables[name]
-    flat, stride = found["hash_map"], integer(found, "hash_stride", 2)
-    if not isinstance(flat, list) or len(flat) % stride:
+    flat = found["hash_map"]
+    if not isinstance(flat, list):
+        raise ModelFormatError("a table of CTRs is not a list")
+    stride = integer(found, "hash_stride", 2, max(2, len(flat)))
+    if len(flat) % stride:
         raise ModelFormatError(f"a table of CTRs does not divide into rows of {stride}")
     keys = np.array([int(key) for key in flat[::stride]], np.uint64)
     counts = np.stack([numbers(flat[k::stride], "a table's counts") for k in range(1, stride)], axis=1)

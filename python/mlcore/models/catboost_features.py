@@ -20,6 +20,7 @@ from mlcore.models.combinations import Combination, Member
 from mlcore.models.ensemble import Array, Categories
 
 _MOST_CATEGORIES: Final = 1 << 24  # their positions are float32
+_MOST_ASKED: Final = 1 << 30  # each takes four bytes where it goes worst
 _NANS: Final = frozenset({"AsIs", "AsFalse", "AsTrue"})
 
 
@@ -80,8 +81,11 @@ def read(info: Mapping[str, Any], tables: Mapping[str, Any]) -> Questions:
 
 def _ask_values(table: _Table, item: Mapping[str, Any], place: int, known: Array) -> None:
     """For each value of a categorical feature that is asked for: is it this one?"""
+    position = {value: k for k, value in enumerate(known.tolist())}
     for value in _values(item):
-        table.add(place, known == value % 2**32, ("OneHotFeature", integer(item, "feature_index"), value))
+        k = position[value % 2**32]
+        told = ("OneHotFeature", integer(item, "feature_index"), value)
+        table.add(place, np.array([k, k + 1], np.float32), told)
 
 
 def _ask_ctr(table: _Table, ctr: Ctr, place: int, known: Array) -> None:
@@ -89,7 +93,8 @@ def _ask_ctr(table: _Table, ctr: Ctr, place: int, known: Array) -> None:
     values = ctr.of(known)
     for border in ctr.borders:
         told = ("OnlineCtr", ctr.target_border, float(border))
-        table.add(place, values > border, told, unknown=bool(ctr.unknown > border))
+        edges = np.flatnonzero(np.diff((values > border).astype(np.int8), prepend=0, append=0))
+        table.add(place, edges.astype(np.float32), told, unknown=bool(ctr.unknown > border))
 
 
 def _raw(item: Mapping[str, Any]) -> tuple[int, bool]:
@@ -104,14 +109,18 @@ def _alone(item: Mapping[str, Any]) -> Members:
 
 def _columns(categorical: list[dict[str, Any]], ctrs: list[Ctr], raw: int) -> dict[Members, tuple[int, Array]]:
     """The place of each feature that has categories, and their hashes; combinations stand after the raw features."""
+    own: dict[Members, list[Ctr]] = {}
+    for ctr in ctrs:
+        own.setdefault(ctr.members, []).append(ctr)
     found: dict[Members, tuple[int, Array]] = {}
     for item in categorical:
         members = _alone(item)
-        own = [ctr for ctr in ctrs if ctr.members == members]
-        found[members] = members[0].feature, _categories(_values(item), own)
-    made = dict.fromkeys(ctr.members for ctr in ctrs if ctr.members not in found)
-    for place, members in enumerate(made, raw):
-        found[members] = place, _categories([], [ctr for ctr in ctrs if ctr.members == members])
+        found[members] = members[0].feature, _categories(_values(item), own.get(members, []))
+    for place, members in enumerate([members for members in own if members not in found], raw):
+        found[members] = place, _categories([], own[members])
+    asked = sum(len(ctr.borders) * len(found[ctr.members][1]) for ctr in ctrs)
+    if asked > _MOST_ASKED:
+        raise UnsupportedModel(f"CTRs that ask {asked} times about a category are not imported")
     return found
 
 
@@ -128,11 +137,10 @@ class _Table:
         self.rows = rows
         self.sets: list[Array] = []
 
-    def add(self, feature: int, members: Array, told: tuple[str, int, float], *, unknown: bool = False) -> None:
-        """Ask whether a category is a member; `unknown` is the answer for one that the model does not know."""
-        edges = np.diff(members.astype(np.int8), prepend=0, append=0)
+    def add(self, feature: int, bounds: Array, told: tuple[str, int, float], *, unknown: bool = False) -> None:
+        """Ask whether a category lies within bounds; `unknown` is the answer for one that the model does not know."""
         self.rows.append((feature, np.float32(0), len(self.sets), not unknown, told))
-        self.sets.append(np.flatnonzero(edges).astype(np.float32))
+        self.sets.append(bounds)
 
     def arrays(self) -> dict[str, Any]:
         """Return the questions as `Questions` holds them."""
