@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +68,8 @@ def converted(data: bytes) -> tuple[dict[str, Any], Leaves]:
 
 def main(folder: Path) -> int:
     """Convert the file `model.cbm` of a folder, and return the exit code."""
+    import resource  # which not every system has
+
     import catboost
 
     source = folder / "model.cbm"
