@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import catboost
 import numpy as np
+import pandas as pd
 import pytest
 import xgboost
 
@@ -124,23 +126,139 @@ def test_a_million_nodes_are_read() -> None:
     assert model.n_nodes == 1_000_001
 
 
+def broken(data: bytes, rng: np.random.Generator) -> bytes:
+    """The bytes with some of them changed, dropped or repeated."""
+    changed = bytearray(data)
+    for _ in range(int(rng.integers(1, 4))):
+        at, length = int(rng.integers(len(changed))), int(rng.integers(1, 9))
+        change = rng.integers(3)
+        if change == 0:
+            changed[at : at + length] = rng.bytes(length)
+        elif change == 1:
+            del changed[at : at + length]
+        else:
+            changed[at:at] = changed[at : at + length]
+    return bytes(changed)
+
+
 @pytest.mark.parametrize("kind", ["json", "ubj"])
 def test_bytes_changed_dropped_and_repeated_at_random_never_crash(kind: str) -> None:
-    data = bytes(BOOSTER.save_raw(kind))
     rng = np.random.default_rng(5)
     for _ in range(400):
-        broken = bytearray(data)
-        for _ in range(int(rng.integers(1, 4))):
-            at, length = int(rng.integers(len(broken))), int(rng.integers(1, 9))
-            change = rng.integers(3)
-            if change == 0:
-                broken[at : at + length] = rng.bytes(length)
-            elif change == 1:
-                del broken[at : at + length]
-            else:
-                broken[at:at] = broken[at : at + length]
         try:
-            found = mlcore.compile(bytes(broken)).margin(X[:3])
+            found = mlcore.compile(broken(bytes(BOOSTER.save_raw(kind)), rng)).margin(X[:3])
         except MlcoreError:
             continue
         assert len(found) == 3
+
+
+CATEGORIES = RNG.choice([f"key {i}" for i in range(30)], (300, 2))
+FRAME = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "c": CATEGORIES[:, 0], "d": CATEGORIES[:, 1]})
+
+
+@pytest.fixture(scope="module", params=["SymmetricTree", "Lossguide"])
+def catboosts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A CatBoost model with CTRs and combinations, as JSON and .cbm."""
+    folder = tmp_path_factory.mktemp("catboost")
+    model = catboost.CatBoostRegressor(
+        iterations=3, depth=3, verbose=0, thread_count=1, allow_writing_files=False, grow_policy=request.param
+    )
+    model.fit(FRAME, X[:, 0] * X[:, 1] + (CATEGORIES[:, 0] > CATEGORIES[:, 1]), cat_features=["c", "d"])
+    for form in ("json", "cbm"):
+        model.save_model(str(folder / form), format=form)
+    doc = json.loads((folder / "json").read_bytes())
+    doc["model_info"] = {"params": {"loss_function": {"type": "RMSE"}}}  # the rest of it is not read
+    return {"json": json.dumps(doc).encode(), "cbm": (folder / "cbm").read_bytes()}
+
+
+def test_catboosts_json_cut_short_is_refused(catboosts: dict[str, bytes]) -> None:
+    data = catboosts["json"]
+    for size in range(18, len(data) - 1, len(data) // 60):
+        with pytest.raises(ModelFormatError):
+            models.read(data[:size])
+
+
+def test_catboosts_json_changed_at_random_never_crashes(catboosts: dict[str, bytes]) -> None:
+    rng = np.random.default_rng(7)
+    for _ in range(300):
+        try:
+            found = mlcore.compile(broken(catboosts["json"], rng)).margin(FRAME[:3])
+        except MlcoreError:
+            continue
+        assert len(found) == 3
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to each part of a document; of long lists to the first parts."""
+    if path:
+        yield path
+    parts = value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ()
+    for key, part in parts:
+        yield from places(part, (*path, key))
+
+
+JUNK = [None, True, -1, 2**31, 2**70, 1.5, 1e308, float("nan"), "", "a" * 50, [], {}, [[]], [None], {"a": []}]
+
+
+def test_any_part_of_catboosts_json_replaced_is_refused_or_scored(catboosts: dict[str, bytes]) -> None:
+    every = list(places(json.loads(catboosts["json"])))
+    rng = np.random.default_rng(3)
+    for junk in JUNK:
+        for at in rng.permutation(len(every))[:40]:
+            doc = json.loads(catboosts["json"])
+            *way, last = every[at]
+            part = doc
+            for key in way:
+                part = part[key]
+            part[last] = junk
+            try:
+                found = mlcore.compile(json.dumps(doc).encode()).margin(FRAME[:3])
+            except MlcoreError:
+                continue
+            assert len(found) == 3
+
+
+@pytest.mark.parametrize("open_", [b'{"trees":', b'{"left":', b"["])
+def test_catboosts_json_nested_without_end_is_refused(open_: bytes) -> None:
+    for depth in (1_000, 300_000):
+        with pytest.raises(ModelFormatError):
+            models.read(b'{"trees":' + open_ * depth)
+
+
+def test_counts_without_measure_in_catboosts_json_set_no_memory_aside(catboosts: dict[str, bytes]) -> None:
+    for key in ("flat_feature_index", "feature_index"):
+        doc = json.loads(catboosts["json"])
+        doc["features_info"]["float_features"][0][key] = 2**31 - 1
+        with pytest.raises((ModelFormatError, UnsupportedModel)):
+            models.read(json.dumps(doc).encode())
+    doc = json.loads(catboosts["json"])
+    doc["scale_and_bias"] = [1, [0] * (1 << 20)]
+    with pytest.raises(ModelFormatError, match="scale and bias"):
+        models.read(json.dumps(doc).encode())
+
+
+def test_ctrs_without_measure_are_refused_soon(catboosts: dict[str, bytes]) -> None:
+    doc = json.loads(catboosts["json"])
+    ctr = doc["features_info"]["ctrs"][0]
+    table = doc["ctr_data"][ctr["identifier"]]
+    counts = table["hash_map"][1 : table["hash_stride"]]
+    table["hash_map"] = [item for key in range(40_000) for item in (str(key), *counts)]
+    ctr["borders"] = list(range(40_000))
+    with pytest.raises(UnsupportedModel, match="times about a category are not imported"):
+        models.read(json.dumps(doc).encode())
+    table["hash_stride"], table["hash_map"] = 2**31 - 1, []
+    with pytest.raises(ModelFormatError, match="'hash_stride' is 2147483647"):
+        models.read(json.dumps(doc).encode())
+
+
+def test_a_damaged_cbm_file_is_refused_and_ends_no_process_but_its_readers(catboosts: dict[str, bytes]) -> None:
+    data = catboosts["cbm"]
+    rng = np.random.default_rng(11)
+    cut = [data[:4], data[:-1]]
+    crashes = [data[:at] + b"\xff" * 8 + data[at + 8 :] for at in range(len(data) // 2, len(data), len(data) // 4)]
+    for each in [*cut, *crashes, broken(data, rng)]:
+        try:
+            found = mlcore.compile(b"CBM1" + each[4:]).margin(FRAME[:3])
+        except (ModelFormatError, UnsupportedModel):
+            continue
+        assert each not in cut and len(found) == 3

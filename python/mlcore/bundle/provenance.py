@@ -10,7 +10,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-_LIBRARIES: Final = ("numpy", "pyarrow", "xgboost", "xgboost-cpu", "lightgbm", "scikit-learn", "numba", "mlflow-skinny")
+_LIBRARIES: Final = (
+    "numpy",
+    "pyarrow",
+    "xgboost",
+    "xgboost-cpu",
+    "lightgbm",
+    "catboost",
+    "scikit-learn",
+    "numba",
+    "mlflow-skinny",
+)
 _GIT_SECONDS: Final = 10
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
-from mlcore.models import lightgbm, lightgbm_text, sklearn, xgboost
+from mlcore.models import catboost, lightgbm, lightgbm_text, sklearn, xgboost
 from mlcore.models.ensemble import Link, TreeEnsemble
 from mlcore.models.linear import LinearModel
 from mlcore.models.neural import NeuralNetwork
@@ -19,8 +19,8 @@ Model = TreeEnsemble | LinearModel | NeuralNetwork
 
 
 def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
-    """Return `source` in neutral form: one already, a Booster of XGBoost or LightGBM, bytes or the path of a model file
-    of one, LightGBM's text, or a fitted scikit-learn estimator.
+    """Return `source` in neutral form: one already, a Booster of XGBoost or LightGBM, a CatBoost model, bytes or the
+    path of a model file of one, LightGBM's text, or a fitted scikit-learn estimator.
 
     `iterations` takes the boosting rounds [first, end) alone, as XGBoost's `iteration_range` does; without it, a LightGBM
     Booster that stopped early gives those up to its best, as in its own `predict`.
@@ -49,14 +49,16 @@ def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
         return xgboost.from_booster(source, iterations)
     if library == "lightgbm" and hasattr(source, "model_to_string"):
         return lightgbm.from_booster(source, iterations)
+    if is_catboost(source):
+        return catboost.from_model(source, iterations)
     if sklearn.is_estimator(source):
         if iterations not in (None, (0, 0)):
             raise UsageError("iterations are a Booster's; a scikit-learn estimator is read whole")
         return sklearn.read(source).model
     kind = f"{type(source).__module__}.{type(source).__qualname__}"
     raise UnsupportedModel(
-        f"models of type {kind} are not imported; a Booster of xgboost or lightgbm is, XGBoost's JSON and UBJ, LightGBM's "
-        "text, and scikit-learn's estimators"
+        f"models of type {kind} are not imported; a Booster of xgboost or lightgbm is, a CatBoost model, XGBoost's JSON and "
+        "UBJ, LightGBM's text, CatBoost's JSON and .cbm, and scikit-learn's estimators"
     )
 
 
@@ -65,9 +67,16 @@ def is_text(source: Any) -> bool:
     return isinstance(source, str) and lightgbm_text.starts_like_one(source)
 
 
-def _parse(data: bytes, iterations: tuple[int, int] | None, named: dict[str, str]) -> Model:
+def is_catboost(source: Any) -> bool:
+    """Return whether `source` is a model of CatBoost in memory, or of a class derived from one of its."""
+    return any(base.__module__.split(".")[0] == "catboost" for base in type(source).__mro__)
+
+
+def _parse(data: bytes, iterations: tuple[int, int] | None, named: dict[str, Any]) -> Model:
     if lightgbm_text.starts_like_one(data):
         return lightgbm.parse(data, iterations=iterations, **named)
+    if catboost.starts_like_one(data):
+        return catboost.parse(data, iterations=iterations, **named)
     return xgboost.parse(data, iterations=iterations, **named)
 
 

@@ -14,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from mlcore.errors import ModelFormatError
+from mlcore.models.combinations import Combination
 from mlcore.models.leaves import LinearLeaves
 
 Link = Literal[
     "argmax", "exp", "halflogit", "identity", "isolation", "probability", "ramp", "rising", "shares", "sigmoid",
-    "signed_square", "softmax", "softplus", "sorted", "step",
+    "signed_square", "softmax", "softplus", "sorted", "step", "variance",
 ]  # fmt: skip
 Categories = tuple[str, ...] | tuple[float, ...]
 FORMAT: Final = 2
@@ -50,7 +51,9 @@ class TreeEnsemble:
 
     Two libraries average trees, at two places. `divisor` divides the sum of base margin and leaves: what is left is the
     margin. `averaged` leaves the margin a sum, and divides it only before the link, by the iterations of a random forest
-    whose leaves are not yet their mean. A sigmoid multiplies what it gets by `steepness`.
+    whose leaves are not yet their mean. A sigmoid multiplies what it gets by `steepness`. One multiplies that sum by
+    `scale` and then adds `bias`, one number an output, if there is one: what is left is the margin. The last features
+    are not columns of a row but `combinations` of those before.
     """
 
     source: str
@@ -77,15 +80,18 @@ class TreeEnsemble:
     accepts_missing: bool = True
     averaged: int = 1
     steepness: float = 1.0
+    scale: float = 1.0
+    bias: tuple[float, ...] = ()
     category_lists: tuple[Categories, ...] = ()
     linear_leaves: LinearLeaves | None = None
+    combinations: tuple[Combination, ...] = ()
 
     def __post_init__(self) -> None:
         check_structure(self)
 
     @property
     def n_features(self) -> int:
-        """How many columns a row has."""
+        """How many features nodes ask about: the columns of a row, and their combinations."""
         return len(self.feature_names)
 
     @property
@@ -155,6 +161,8 @@ class TreeEnsemble:
             "stored_categories": self.stored_categories,
             "averaged": self.averaged,
             "steepness": float(self.steepness).hex(),
+            "scale": float(self.scale).hex(),
+            "bias": [float(value).hex() for value in self.bias],
             "category_lists": self.category_lists,
             "tree_start": self.tree_start.tolist(),
             "tree_output": self.tree_output.tolist(),
@@ -169,6 +177,8 @@ class TreeEnsemble:
             columns["cover"] = self.cover
         for k in range(self.value.shape[1]):
             columns[f"value_{k}"] = np.ascontiguousarray(self.value[:, k])
+        if self.combinations:
+            scalars["combinations"] = [item.to_json() for item in self.combinations]
         if self.linear_leaves is not None:
             columns |= self.linear_leaves.columns()
             scalars["leaf_zero"] = float(self.linear_leaves.zero).hex()
@@ -259,7 +269,10 @@ def _from_format_2(table: pa.Table, scalars: Mapping[str, Any]) -> TreeEnsemble:
         accepts_missing=bool(scalars["accepts_missing"]),
         averaged=scalars["averaged"],
         steepness=float.fromhex(scalars["steepness"]),
+        scale=float.fromhex(scalars.get("scale", "0x1p+0")),
+        bias=tuple(float.fromhex(text) for text in scalars.get("bias", ())),
         category_lists=tuple(tuple(categories) for categories in scalars["category_lists"]),
+        combinations=tuple(Combination.from_json(item) for item in scalars.get("combinations", ())),
         linear_leaves=(
             LinearLeaves.from_columns(table, float.fromhex(scalars["leaf_zero"])) if "leaf_zero" in scalars else None
         ),
@@ -312,6 +325,8 @@ def check_structure(model: TreeEnsemble) -> None:
     _check_outputs(model)
     _check_children(model, split)
     _check_sets(model, split)
+    for item in model.combinations:
+        item.check(model.n_features - len(model.combinations))
     if model.linear_leaves is not None:
         if model.value.shape[1] != 1:
             raise ModelFormatError("linear leaves add to one output, and these hold a value for each")
@@ -327,6 +342,8 @@ def _check_outputs(model: TreeEnsemble) -> None:
         raise ModelFormatError("a tree adds to an output that the model does not have")
     if not 0 < model.divisor < math.inf:
         raise ModelFormatError(f"the divisor {model.divisor} is not a positive number")
+    if not math.isfinite(model.scale) or len(model.bias) not in (0, outputs):
+        raise ModelFormatError(f"margins cannot be multiplied by {model.scale}, or there is a bias for other outputs")
     if model.averaged < 1:
         raise ModelFormatError(f"margins cannot be divided by {model.averaged}")
     for name in ("threshold", "value"):

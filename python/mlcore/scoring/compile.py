@@ -12,6 +12,7 @@ from mlcore.bundle import Bundle
 from mlcore.bundle import load as load_bundle
 from mlcore.data.types import type_named
 from mlcore.errors import BackendUnavailable, UnsupportedModel, UsageError
+from mlcore.scoring import conventions
 from mlcore.scoring.composite import Composite
 from mlcore.scoring.estimators import Importer
 from mlcore.scoring.scorer import Scorer
@@ -55,14 +56,15 @@ def compile(
     """Return a Scorer that gives the same numbers as `model`, faster; a Composite of Scorers for one made of several.
 
     Args:
-        model: a Booster of XGBoost or LightGBM, or one of their scikit-learn wrappers; the path or bytes of an XGBoost JSON
-            or UBJ model, or of a LightGBM text model, or that text; a fitted scikit-learn estimator; a `Pipeline` of
-            transformers, mlcore's or scikit-learn's, and one of these; a Bundle, its folder, or a reference such as
-            "churn@champion".
+        model: a Booster of XGBoost or LightGBM, or one of their scikit-learn wrappers; a CatBoost model; the path or bytes of
+            an XGBoost JSON or UBJ model, of a CatBoost JSON or .cbm model, or of a LightGBM text model, or that text; a fitted
+            scikit-learn estimator; a `Pipeline` of transformers, mlcore's or scikit-learn's, and one of these; a Bundle, its
+            folder, or a reference such as "churn@champion".
         backend: "auto", "cpu", "numba" or "cuda"; only "auto" falls back.
         threads: at most this many; by default what the machine, its cgroup and MLCORE_THREADS allow.
         iteration_range: score with the boosting rounds [first, end) alone; by default with all of them, or, of a
-            scikit-learn wrapper or a LightGBM Booster that stopped early, with those up to its best.
+            scikit-learn wrapper or a LightGBM Booster that stopped early, with those up to its best. CatBoost's are trees, and
+            its bias belongs to the first, as in its own `predict`.
         engine: how trees are worked off, the same bits all: "auto" by their shape, "planes" bit by bit for all rows, "deep"
             with rows side by side, "walk" row by row. `describe()` says what runs.
         missing: the number that stands for a missing value, beside NaN; by default the wrapper's own. XGBoost only.
@@ -110,6 +112,10 @@ def _from_bundle(bundle: Bundle, options: dict[str, Any]) -> Scorer:
         raise UnsupportedModel(
             "a Bundle's transforms pass through float32, which a scikit-learn model after transformers was not trained on; "
             "compile its Pipeline instead"
+        )
+    if conventions.of(bundle.model).hashes_categories and any(c is not None for c in bundle.model.stored_categories):
+        raise UnsupportedModel(
+            "a Bundle's profile does not know categories by their hashes; compile the CatBoost model itself"
         )
     return Scorer(
         model=bundle.model,

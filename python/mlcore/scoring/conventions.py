@@ -29,9 +29,12 @@ class Conventions:
     """A table's dates and times are an error; elsewhere they are the numbers that they are stored as."""
     sparse_missing: bool = True
     """A missing value may stand in a sparse row."""
+    hashes_categories: bool = False
+    """The model knows categories by the hash of their text, of numbers' decimal text too."""
 
 
 _BY_SOURCE: Final = {
+    "catboost": Conventions(takes_positions=False, hashes_categories=True, refuses_times=True),
     "xgboost": Conventions(absent=math.nan, refuses_unknown_categories=True, refuses_times=True),
     "lightgbm": Conventions(narrows_integers=True, joins_names=True, refuses_times=True),
     "sklearn": Conventions(recodes_numbers=False, takes_positions=False, sparse_missing=False),

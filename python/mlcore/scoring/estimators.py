@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mlcore import models
 from mlcore.errors import UnsupportedModel, UsageError
-from mlcore.models import Model, sklearn
+from mlcore.models import Model, TreeEnsemble, sklearn
 from mlcore.preprocessing.draft import Draft
 from mlcore.preprocessing.features import Feature
 from mlcore.preprocessing.sklearn_lower import Path, lower
@@ -72,6 +72,7 @@ class Importer:
             return _scorer(read, features, named=read.named, **given, **self.options)
         if not math.isnan(given["missing"]):
             raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
+        _refuse_hashed(read, model)
         if any(path.sparse for path in self.columns.paths):
             known = conventions.of(read)
             if math.isnan(known.absent):
@@ -102,6 +103,7 @@ class Importer:
         read, given = _read(model, self.iterations, self.missing)
         if not math.isnan(given["missing"]):
             raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
+        _refuse_hashed(read, model)
         if getattr(transformer, "sparse_output", False):
             known = conventions.of(read)
             if math.isnan(known.absent):
@@ -173,6 +175,14 @@ def _wrapped(model: Any) -> Any:
     return found
 
 
+def _refuse_hashed(read: Model, model: Any) -> None:
+    """Refuse categories that are known by their hashes where transformers stand before the model."""
+    if conventions.of(read).hashes_categories and any(stored is not None for stored in read.stored_categories):
+        raise UnsupportedModel(
+            f"{type(model).__name__} has categorical features, which are compiled without transformers before it only"
+        )
+
+
 def _passes(step: Any) -> bool:
     return isinstance(step, str) and step == "passthrough"
 
@@ -198,6 +208,8 @@ def _read(model: Any, iterations: tuple[int, int] | None, missing: float | None)
     """The model in neutral form, what stands for a missing value, and what the source's `predict` gives."""
     if sklearn.is_estimator(model):
         return _read_estimator(model, iterations, missing)
+    if models.is_catboost(model):
+        return _read_catboost(model, iterations, missing)
     if hasattr(model, "booster_"):
         return _read_lightgbm(model, iterations, missing)
     if not hasattr(model, "get_booster"):
@@ -227,8 +239,36 @@ def _read_lightgbm(
     return read, {**given, "missing": _missing(read, missing)}
 
 
+def _read_catboost(
+    model: Any, iterations: tuple[int, int] | None, missing: float | None
+) -> tuple[Model, dict[str, Any]]:
+    """As `_read`, of CatBoost's classes: classifiers give labels, regressors values, others margins."""
+    read = models.read(model, iterations=iterations)
+    assert isinstance(read, TreeEnsemble)
+    given: dict[str, Any] = {"predicts": "margin", "missing": _missing(read, missing)}
+    if not hasattr(model, "predict_proba"):
+        regressor = any(base.__name__ == "CatBoostRegressor" for base in type(model).__mro__)
+        return read, {**given, "predicts": "value" if regressor else "margin"}
+    if read.objective in ("MultiLogloss", "MultiCrossEntropy"):
+        return read, {**given, "predicts": "labels"}
+    classes = np.asarray(model.classes_)
+    if classes.dtype.kind == "U":
+        classes = classes.astype(object)
+    if read.n_outputs > 1:
+        return read, {**given, "predicts": "label", "classes": classes[:, None], "cutoff": 0.0}
+    return read, {**given, "predicts": "label", "classes": classes, "cutoff": _above(model.get_probability_threshold())}
+
+
+def _above(threshold: float) -> float:
+    """The lowest margin whose probability CatBoost takes to be above a threshold."""
+    with np.errstate(divide="ignore"):
+        return math.nextafter(float(-np.log(1 / np.float64(threshold) - 1)), math.inf)
+
+
 def _missing(read: Model, missing: float | None) -> float:
     """The number that stands for a missing value; NaN where there is none."""
+    if missing is not None and read.source == "catboost":
+        raise UsageError("missing= is XGBoost's; a CatBoost model says itself how each feature's NaN counts")
     if missing is not None and read.source == "lightgbm":
         raise UsageError("missing= is XGBoost's; a LightGBM model says itself whether 0 is missing beside NaN")
     return math.nan if missing is None else missing

@@ -7,12 +7,20 @@ import numpy as np
 from mlcore.errors import UnsupportedModel
 from mlcore.models import TreeEnsemble
 from mlcore.ops import ExplainerArrays
+from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Plan
 
 
 def explainer_arrays(trees: TreeEnsemble, plan: Plan) -> ExplainerArrays:
     """Return what the `explain` op needs of trees that are compiled to `plan`."""
-    return ExplainerArrays(plan.forest, trees.feature, trees.cover, trees.n_features)
+    # Below a weightless split nothing is added: whatever share of nothing its children have, it stays nothing.
+    cover = np.where(_weightless(trees), np.finfo(np.float64).tiny, trees.cover)
+    return ExplainerArrays(plan.forest, trees.feature, cover, trees.n_features)
+
+
+def _weightless(model: TreeEnsemble) -> Array:
+    """The splits that no training row passed."""
+    return np.asarray((model.feature >= 0) & ~(model.cover > 0))
 
 
 def refuse_unexplained(model: TreeEnsemble) -> None:
@@ -23,13 +31,20 @@ def refuse_unexplained(model: TreeEnsemble) -> None:
         )
     if model.linear_leaves is not None:
         raise UnsupportedModel("a model whose leaves are linear is not explained; LightGBM refuses too")
+    if model.combinations:
+        raise UnsupportedModel(
+            "a model with combinations of features is not explained; train with max_ctr_complexity=1"
+        )
     if len(model.cover) != model.n_nodes:
         raise UnsupportedModel(
             "the model does not say how many training rows passed each node (its cover), without which SHAP values are "
             "not defined; import it again from its library's own file"
         )
-    weightless = np.flatnonzero((model.feature >= 0) & ~(model.cover > 0))
-    if len(weightless):
-        first = int(np.searchsorted(model.tree_start, weightless[0], side="right")) - 1
-        node = int(weightless[0] - model.tree_start[first])
+    weightless = _weightless(model)
+    empty = weightless | ((model.feature < 0) & (model.value[:, 0] == 0))  # nothing is added there, nor below
+    children = [empty[model.first_node + child] for child in (model.left, model.right)]
+    undefined = np.flatnonzero(weightless & ~(children[0] & children[1]))
+    if len(undefined):
+        first = int(np.searchsorted(model.tree_start, undefined[0], side="right")) - 1
+        node = int(undefined[0] - model.tree_start[first])
         raise UnsupportedModel(f"tree {first}, node {node}: no training rows passed it, so SHAP values are not defined")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from mlcore.errors import DataError, SchemaMismatch
 from mlcore.models.ensemble import Categories
 from mlcore.preprocessing.features import Affine, Clip, Feature, Fill, Match, Step, Times, evaluate, evaluate_categories
 from mlcore.scoring.conventions import Conventions
+from mlcore.scoring.hashed import from_matrix, hashed
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan
 
@@ -59,6 +60,7 @@ def blocks(
     types: Mapping[str, pa.DataType] | None,
     missing: float,
     conventions: Conventions,
+    of_hashes: Collection[str] = (),
 ) -> Iterator[Block]:
     """Yield the columns `names` of X in blocks: by name where both sides have names, by position otherwise.
 
@@ -69,25 +71,33 @@ def blocks(
         types: of a Bundle's schema, which columns are cast to: floats round, integers and times must fit.
         missing: the number that stands for a missing value beside NaN; NaN for none.
         conventions: what the model's library does with its inputs.
+        of_hashes: the columns whose categories the model knows by their hashes.
 
     Raises:
         SchemaMismatch: a column is missing, there are too few or too many, or one has another type.
     """
-    for block in _blocks(X, names, named, types, conventions):
+    for block in _blocks(X, names, named, types, conventions, of_hashes):
         yield block if math.isnan(missing) else _without(block, missing)
 
 
 def _blocks(
-    X: Any, names: Sequence[str], named: bool, types: Mapping[str, pa.DataType] | None, conventions: Conventions
+    X: Any,
+    names: Sequence[str],
+    named: bool,
+    types: Mapping[str, pa.DataType] | None,
+    conventions: Conventions,
+    of_hashes: Collection[str],
 ) -> Iterator[Block]:
     if is_sparse(X):
         for part in _dense(X, conventions.absent):
-            yield from _blocks(part, names, named, types, conventions)
+            yield from _blocks(part, names, named, types, conventions, of_hashes)
         return
     if isinstance(X, np.ndarray):
         if X.ndim != 2 or X.shape[1] != len(names):
             raise SchemaMismatch(f"expected an array of shape (rows, {len(names)}), found {X.shape}")
-        if types is None:
+        if of_hashes:
+            X = from_matrix(X, names, of_hashes)
+        elif types is None:
             yield Block(tuple(numpy_columns(X, list(names))), len(X), positional=True)
             return
     table = to_table(X, names=list(names) if isinstance(X, np.ndarray) else None)
@@ -96,7 +106,7 @@ def _blocks(
     table = _in_order(table, names, named)
     if conventions.refuses_times and types is None:
         _refuse_times(table)
-    table = _cast(table, types)
+    table = hashed(_cast(table, types), of_hashes)
     if not conventions.recodes_numbers:
         table = _without_coded_numbers(table)
     for batch in table.to_batches():

@@ -81,5 +81,6 @@ _LINKS: Final[dict[Link, Callable[[Array], Array]]] = {
     "halflogit": lambda margins: _logistic(2 * margins),
     "ramp": lambda margins: _shares((np.clip(margins, -1, 1) + 1) / 2),
     "shares": lambda margins: _shares(_logistic(margins)),
+    "variance": lambda margins: np.column_stack([margins[:, :1], np.exp(2 * margins[:, 1:])]),
     "isolation": lambda margins: np.asarray(-(2 ** (-margins))),
 }

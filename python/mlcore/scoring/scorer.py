@@ -19,6 +19,7 @@ from mlcore.models import LinearModel, Model, NeuralNetwork, TreeEnsemble
 from mlcore.preprocessing.features import Feature, Match
 from mlcore.profile import CategoricalColumn, NumericColumn, Profile
 from mlcore.scoring import conventions, linear, links, neural
+from mlcore.scoring.combined import combined
 from mlcore.scoring.conventions import Conventions
 from mlcore.scoring.explain import explainer_arrays, refuse_unexplained
 from mlcore.scoring.fold import MAX_CODES, Source, describe_steps
@@ -65,7 +66,8 @@ class Scorer:
     model: Model
     features: tuple[Feature, ...]
     named: bool
-    predicts: Literal["value", "label"]
+    predicts: Literal["value", "label", "labels", "margin"]
+    """What `predict` gives: `predict_value`, a label, whether each label is there, or `margin`."""
     backend: Backend
     threads: int
     types: Mapping[str, pa.DataType] | None = None
@@ -94,7 +96,13 @@ class Scorer:
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Raw columns the model reads, in the order a NumPy array must have them."""
-        return tuple(dict.fromkeys(feature.column for feature in self.features))
+        return tuple(dict.fromkeys(feature.column for feature in self.features[: self._raw_features]))
+
+    @cached_property
+    def _raw_features(self) -> int:
+        """How many features come from columns: all but the model's combinations of these."""
+        combinations = self.model.combinations if isinstance(self.model, TreeEnsemble) else ()
+        return len(self.features) - len(combinations)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -135,6 +143,9 @@ class Scorer:
         """Return what the source's own `predict` returns: labels of a classifier, else `predict_value`."""
         if self.classes is not None and self.cutoff is not None:
             return np.asarray(self.classes[self._class_index(self._margins(X, base_margin), self.cutoff)])
+        if self.predicts in ("margin", "labels"):
+            margin = self.margin(X, base_margin=base_margin)
+            return margin if self.predicts == "margin" else (margin > 0).astype(np.int64)
         value = self.predict_value(X, base_margin=base_margin)
         if self.predicts == "value":
             return value
@@ -291,7 +302,7 @@ class Scorer:
                 tally.take(plan, slots, places, block.rows)
         if not sums:
             self._add_linear(self.model, block, out)
-        return self._averaged(out)
+        return self._finished(out)
 
     def blocks_of(self, X: Any) -> Iterable[Block]:
         """Yield X as blocks of this scorer's raw columns, after checking what its features accept."""
@@ -306,6 +317,14 @@ class Scorer:
     @cached_property
     def _accepting(self) -> tuple[Feature, ...]:
         return tuple(feature for feature in self.features if feature.accepts is not None)
+
+    @cached_property
+    def _of_hashes(self) -> frozenset[str]:
+        """The columns whose categories the model knows by their hashes."""
+        if not self._conventions.hashes_categories or not isinstance(self.model, TreeEnsemble):
+            return frozenset()
+        pairs = zip(self.features[: self._raw_features], self.model.stored_categories, strict=False)
+        return frozenset(feature.column for feature, stored in pairs if stored is not None)
 
     @property
     def _own(self) -> np.dtype[Any]:
@@ -334,9 +353,16 @@ class Scorer:
             )
         if self.inputs:
             X = used_columns(X, self.inputs, self.columns, named=self.named)
-        return blocks(
-            X, self.columns, named=self.named, types=self.types, missing=self.missing, conventions=self._conventions
-        )
+        found = blocks(
+            X, self.columns, named=self.named, types=self.types, missing=self.missing, conventions=self._conventions,
+            of_hashes=self._of_hashes,
+        )  # fmt: skip
+        if self._raw_features == len(self.features):
+            return found
+        assert isinstance(self.model, TreeEnsemble)
+        raw, made = self.features[: self._raw_features], self.features[self._raw_features :]
+        combinations = dict(zip((item.column for item in made), self.model.combinations, strict=True))
+        return (combined(block, combinations, [item.column for item in raw]) for block in found)
 
     def _base(self, rows: int) -> Array:
         base = np.empty((rows, self.model.n_outputs), self.dtype)
@@ -376,7 +402,7 @@ class Scorer:
         if few is None or not (self.model.accepts_missing or np.isfinite(X).all()):  # the long way names the column
             return None
         found: Array | None = few(X)
-        return None if found is None else self._averaged(found)
+        return None if found is None else self._finished(found)
 
     def _make_few(self, X: Array) -> Any:
         make = getattr(self.backend.kernels, "Rows", None)
@@ -396,14 +422,26 @@ class Scorer:
         forest = tuple(getattr(plan.forest, item.name) for item in fields(plan.forest))
         return make(forest, edges, np.array(self.model.base_margin, np.float64))
 
-    def _averaged(self, margins: Array) -> Array:
-        """The sums of base margin and leaves, or the parts of such sums, divided in place by the model's divisor."""
+    def _finished(self, margins: Array) -> Array:
+        """The sums of base margin and leaves, scaled in place, and the model's bias added."""
         assert isinstance(self.model, TreeEnsemble)
-        if self.model.divisor != 1:
-            margins /= self.model.divisor
+        margins = self._scaled(margins)
+        if any(self.model.bias):
+            margins += self.model.bias
         return margins
 
+    def _scaled(self, sums: Array) -> Array:
+        """The sums of base margin and leaves, or the parts of such sums, divided or multiplied as the model's are."""
+        assert isinstance(self.model, TreeEnsemble)
+        if self.model.divisor != 1:
+            sums /= self.model.divisor
+        if self.model.scale != 1:
+            sums *= self.model.scale
+        return sums
+
     def _given_base(self, base_margin: Any) -> Array:
+        if isinstance(self.model, TreeEnsemble) and self.model.bias:
+            raise UsageError("a CatBoost model's margins start from none of the rows' own; add base_margin to them")
         given = np.array(base_margin, self.dtype)
         if given.ndim == 1:
             given = given[:, None]
@@ -498,7 +536,10 @@ class Scorer:
         spans = self._spans(block)
         for span, handle in zip(spans, self._explainers_of(block, spans), strict=True):
             ops.explain(handle, *self._coded(block, span.plan), out, self.threads, backend=self.backend)
-        return self._averaged(out)
+        out = self._scaled(out)
+        if any(model.bias):
+            out[:, :, -1] += model.bias
+        return out
 
 
 def _key(block: Block) -> Key:
