@@ -17,8 +17,8 @@ from mlcore.errors import ModelFormatError
 from mlcore.models.leaves import LinearLeaves
 
 Link = Literal[
-    "argmax", "exp", "halflogit", "identity", "isolation", "probability", "ramp", "rising", "shares", "sigmoid",
-    "signed_square", "softmax", "softplus", "sorted", "step",
+    "argmax", "exp", "halflogit", "identity", "isolation", "opposite", "probability", "ramp", "rising", "share", "shares",
+    "sigmoid", "signed_square", "softmax", "softplus", "sorted", "step",
 ]  # fmt: skip
 Categories = tuple[str, ...] | tuple[float, ...]
 FORMAT: Final = 2
@@ -50,7 +50,8 @@ class TreeEnsemble:
 
     Two libraries average trees, at two places. `divisor` divides the sum of base margin and leaves: what is left is the
     margin. `averaged` leaves the margin a sum, and divides it only before the link, by the iterations of a random forest
-    whose leaves are not yet their mean. A sigmoid multiplies what it gets by `steepness`.
+    whose leaves are not yet their mean. `shift`, where there is one, is added to each output's margin after `divisor`
+    has divided it, as a library does that adds its base values last. A sigmoid multiplies what it gets by `steepness`.
     """
 
     source: str
@@ -74,6 +75,7 @@ class TreeEnsemble:
     bound_start: I8
     bounds: Array  # in threshold's type
     divisor: float = 1.0
+    shift: tuple[float, ...] = ()
     accepts_missing: bool = True
     averaged: int = 1
     steepness: float = 1.0
@@ -161,6 +163,7 @@ class TreeEnsemble:
             "bound_start": self.bound_start.tolist(),
             "bounds": [float(bound).hex() for bound in self.bounds],
             "divisor": float(self.divisor).hex(),
+            "shift": [float(value).hex() for value in self.shift],
             "accepts_missing": self.accepts_missing,
         }
         columns: dict[str, Any] = {name: getattr(self, name) for name in _NODE_COLUMNS}
@@ -256,6 +259,7 @@ def _from_format_2(table: pa.Table, scalars: Mapping[str, Any]) -> TreeEnsemble:
         bound_start=np.array(scalars["bound_start"], np.int64),
         bounds=np.array([float.fromhex(text) for text in scalars["bounds"]], threshold.dtype),
         divisor=float.fromhex(scalars["divisor"]),
+        shift=tuple(float.fromhex(text) for text in scalars.get("shift", ())),
         accepts_missing=bool(scalars["accepts_missing"]),
         averaged=scalars["averaged"],
         steepness=float.fromhex(scalars["steepness"]),
@@ -325,6 +329,8 @@ def _check_outputs(model: TreeEnsemble) -> None:
     first = model.tree_output
     if len(first) != model.n_trees or np.any((first < 0) | (first > outputs - width)):
         raise ModelFormatError("a tree adds to an output that the model does not have")
+    if len(model.shift) not in (0, outputs):
+        raise ModelFormatError(f"{len(model.shift)} numbers are added to {outputs} outputs")
     if not 0 < model.divisor < math.inf:
         raise ModelFormatError(f"the divisor {model.divisor} is not a positive number")
     if model.averaged < 1:

@@ -34,6 +34,7 @@ class Conventions:
 _BY_SOURCE: Final = {
     "xgboost": Conventions(absent=math.nan, refuses_unknown_categories=True, refuses_times=True),
     "lightgbm": Conventions(narrows_integers=True, joins_names=True, refuses_times=True),
+    "onnx": Conventions(recodes_numbers=False, takes_positions=False, refuses_times=True),
     "sklearn": Conventions(recodes_numbers=False, takes_positions=False, sparse_missing=False),
 }
 

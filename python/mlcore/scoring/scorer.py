@@ -149,7 +149,17 @@ class Scorer:
     def predict_proba(self, X: Any, *, base_margin: Any = None) -> Array:
         """Return the probability of each class, shape (n, classes); of each label, where a row may have several."""
         link = self.model.link
-        if link not in ("sigmoid", "softmax", "argmax", "halflogit", "probability", "ramp", "shares"):
+        if link not in (
+            "sigmoid",
+            "softmax",
+            "argmax",
+            "halflogit",
+            "opposite",
+            "probability",
+            "ramp",
+            "share",
+            "shares",
+        ):
             raise AttributeError(f"predict_proba needs a classifier; this model's objective is {self.model.objective}")
         margins = self._margins(X, base_margin)
         if link == "argmax":
@@ -397,13 +407,17 @@ class Scorer:
         return make(forest, edges, np.array(self.model.base_margin, np.float64))
 
     def _averaged(self, margins: Array) -> Array:
-        """The sums of base margin and leaves, or the parts of such sums, divided in place by the model's divisor."""
+        """The sums of base margin and leaves, changed in place: divided, and then shifted, as the model says."""
         assert isinstance(self.model, TreeEnsemble)
         if self.model.divisor != 1:
             margins /= self.model.divisor
+        if self.model.shift:
+            margins += np.array(self.model.shift, margins.dtype)
         return margins
 
     def _given_base(self, base_margin: Any) -> Array:
+        if isinstance(self.model, TreeEnsemble) and self.model.shift:
+            raise UsageError("this model adds its base values after its trees; no base_margin takes their place")
         given = np.array(base_margin, self.dtype)
         if given.ndim == 1:
             given = given[:, None]
@@ -498,7 +512,9 @@ class Scorer:
         spans = self._spans(block)
         for span, handle in zip(spans, self._explainers_of(block, spans), strict=True):
             ops.explain(handle, *self._coded(block, span.plan), out, self.threads, backend=self.backend)
-        return self._averaged(out)
+        out /= model.divisor
+        out[:, :, -1] += np.array(model.shift or (0.0,))
+        return out
 
 
 def _key(block: Block) -> Key:

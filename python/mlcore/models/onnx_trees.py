@@ -1,0 +1,194 @@
+"""Trees of ai.onnx.ml (TreeEnsembleRegressor, TreeEnsembleClassifier, TreeEnsemble) as the arrays of a TreeEnsemble.
+
+Semantics checked against ONNX Runtime: a row takes the true branch where its value compares so with the node's, or where
+it is NaN and the node tracks missing values true. NaN itself equals nothing: BRANCH_NEQ is true of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from mlcore.errors import ModelFormatError, UnsupportedModel
+from mlcore.models.ensemble import Array
+from mlcore.models.onnx_graph import Node
+
+LEAF: Final = "LEAF"
+MODES: Final = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER")
+_RIGHT_IF_TRUE: Final = ("BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_MEMBER")
+_MOST_VALUES: Final = 1 << 27
+
+
+@dataclass(frozen=True, eq=False)
+class Nodes:
+    """All trees' nodes, tree after tree, its root first; branches count from the first node of all."""
+
+    tree_start: Array
+    label: Array  # what the file calls a node or a leaf
+    mode: Array  # strings
+    feature: Array
+    threshold: Array  # float32 or float64
+    members: dict[int, Array]  # of the nodes that ask for membership
+    true: Array
+    false: Array
+    missing_true: Array  # bool
+
+
+@dataclass(frozen=True, eq=False)
+class Trees:
+    """Trees as the arrays of a TreeEnsemble, and what can be said of their leaves, by target."""
+
+    arrays: dict[str, Any]
+    used: Array  # whether a weight names it
+    always: Array  # whether every row gets something for it: all leaves of some tree add to it
+    positive: bool  # whether no leaf adds less than 0
+    some: bool  # whether every leaf adds more than 0 to some target
+
+
+def trees_of(node: Node, nodes: Nodes, at: Array, target: Array, weight: Array, targets: int, n_features: int) -> Trees:
+    """Return the trees whose leaves, the nodes `at`, add these weights to these targets."""
+    value = weights_by_node(node, at, target, weight, len(nodes.mode), targets)
+    has = np.zeros(value.shape, bool)
+    has[at, target] = True
+    split = (nodes.mode != LEAF)[:, None]
+    if targets == 1 and np.any(~has & ~split & (nodes.threshold != 0)[:, None]):
+        raise UnsupportedModel(f"{node}: a leaf without a weight holds a number, which ONNX Runtime would add")
+    every = np.logical_and.reduceat(has | split, nodes.tree_start[:-1], axis=0) if len(has) else has
+    return Trees(
+        arrays=arrays(node, nodes, value, n_features),
+        used=np.bincount(target, minlength=targets) > 0,
+        always=every.any(axis=0),
+        positive=not np.any(weight < 0),
+        some=bool(np.all((value > 0).any(axis=1) | split[:, 0])),
+    )
+
+
+def weights_by_node(node: Node, at: Array, target: Array, weight: Array, n_nodes: int, targets: int) -> Array:
+    """Return what each node's leaf adds to each target, (nodes, targets)."""
+    if len(target) and (target.min() < 0 or target.max() >= targets):
+        raise ModelFormatError(f"{node}: a leaf adds to a target that there is not; there are {targets}")
+    if n_nodes * targets > _MOST_VALUES:
+        raise UnsupportedModel(f"{node}: {n_nodes} nodes of {targets} targets each are too many")
+    place = at * targets + target
+    if len(np.unique(place)) != len(place):
+        raise UnsupportedModel(f"{node}: a leaf adds twice to one target, in an order that is not imported")
+    value = np.zeros(n_nodes * targets, weight.dtype)
+    value[place] = weight
+    return value.reshape(n_nodes, targets)
+
+
+def arrays(node: Node, nodes: Nodes, value: Array, n_features: int) -> dict[str, Any]:
+    """Return the nodes and what they add (nodes, targets) as `TreeEnsemble` takes them.
+
+    Raises:
+        ModelFormatError: the nodes do not make trees.
+    """
+    merged, kept = _merged(nodes)
+    value = value[kept]
+    leaf = merged.mode == LEAF
+    split = ~leaf
+    if np.any(split & ((merged.feature < 0) | (merged.feature >= n_features))):
+        raise ModelFormatError(f"{node}: a node asks for a feature that the input does not have")
+    if np.any(split & np.isnan(merged.threshold)):
+        raise UnsupportedModel(f"{node}: a node compares with NaN")
+    right_if_true = np.isin(merged.mode, _RIGHT_IF_TRUE)
+    first = np.repeat(merged.tree_start[:-1], np.diff(merged.tree_start))
+    true, false = np.where(leaf, 0, merged.true - first), np.where(leaf, 0, merged.false - first)
+    missing_true = merged.missing_true | (merged.mode == "BRANCH_NEQ")
+    threshold, sets = _questions(merged)
+    interval_set = np.full(len(leaf), -1, np.int32)
+    interval_set[list(sets)] = np.arange(len(sets))
+    value, output = _narrow(np.where(leaf[:, None], value, 0), merged.tree_start)
+    return {
+        "tree_start": merged.tree_start,
+        "tree_output": output,
+        "feature": np.where(leaf, -1, merged.feature).astype(np.int32),
+        "threshold": np.where(leaf, 0, threshold).astype(threshold.dtype),
+        "default_left": (missing_true != right_if_true).astype(np.uint8),
+        "left": np.where(right_if_true, false, true).astype(np.int32),
+        "right": np.where(right_if_true, true, false).astype(np.int32),
+        "value": value,
+        "leaf_id": merged.label.astype(np.int32),
+        "cover": np.zeros(0),
+        "interval_set": interval_set,
+        "bound_start": np.cumsum([0, *map(len, sets.values())], dtype=np.int64),
+        "bounds": np.concatenate([np.zeros(0, threshold.dtype), *sets.values()]),
+    }
+
+
+def _narrow(value: Array, tree_start: Array) -> tuple[Array, Array]:
+    """The values and each tree's output: one column where no tree adds to more than one target."""
+    adds = np.logical_or.reduceat(value != 0, tree_start[:-1], axis=0) if len(tree_start) > 1 else value[:0] != 0
+    if value.shape[1] == 1 or np.any(adds.sum(axis=1) > 1):
+        return value, np.zeros(len(adds), np.int32)
+    output = np.argmax(adds, axis=1).astype(np.int32)
+    of_node = np.repeat(output, np.diff(tree_start))
+    return np.ascontiguousarray(value[np.arange(len(value)), of_node][:, None]), output
+
+
+def _questions(nodes: Nodes) -> tuple[Array, dict[int, Array]]:
+    """The lowest value that goes right, and the bounds of what does where one number does not say it."""
+    threshold, mode = nodes.threshold, nodes.mode
+    with np.errstate(over="ignore"):
+        above = np.nextafter(threshold, threshold.dtype.type(np.inf))
+    past = np.isin(mode, ("BRANCH_LEQ", "BRANCH_GT"))
+    sets = {int(k): np.zeros(0, threshold.dtype) for k in np.flatnonzero(past & (threshold == np.inf))}
+    for k in np.flatnonzero(np.isin(mode, ("BRANCH_EQ", "BRANCH_NEQ"))):
+        sets[int(k)] = points(threshold[k : k + 1])
+    sets |= {k: points(members.astype(threshold.dtype)) for k, members in nodes.members.items()}
+    return np.where(past, above, threshold), dict(sorted(sets.items()))
+
+
+def points(members: Array) -> Array:
+    """Return the bounds of the set of these numbers."""
+    known = np.unique(members + 0)  # −0 is 0
+    with np.errstate(over="ignore"):
+        above = np.nextafter(known, known.dtype.type(np.inf))
+    ends, count = np.unique(np.concatenate([known, above[known < np.inf]]), return_counts=True)
+    return np.asarray(ends[count == 1])  # where one member follows another, no bound is left
+
+
+def _merged(nodes: Nodes) -> tuple[Nodes, Array]:
+    """Chains of BRANCH_EQ that lead to one true branch as one node each, as which converters write sets of categories.
+
+    Returns the nodes, and which of the old ones they are.
+    """
+    equal, members = nodes.mode == "BRANCH_EQ", dict(nodes.members)
+    missing_true, false = nodes.missing_true.copy(), nodes.false.copy()
+    follows = equal & equal[false] & (nodes.true == nodes.true[false]) & (nodes.feature == nodes.feature[false])
+    split = nodes.mode != LEAF
+    parents = np.bincount(np.append(nodes.true[split], nodes.false[split]), minlength=len(equal))
+    follows &= (nodes.false > np.arange(len(equal))) & (parents[nodes.false] == 1)
+    gone = np.zeros(len(equal), bool)
+    for k in np.flatnonzero(follows):
+        if gone[k]:
+            continue
+        chain = [int(k)]
+        while follows[chain[-1]] and not gone[false[chain[-1]]]:
+            chain.append(int(false[chain[-1]]))
+        gone[chain[1:]] = True
+        members[int(k)] = nodes.threshold[chain]
+        missing_true[k] = nodes.missing_true[chain].any()
+        false[k] = false[chain[-1]]
+    mode = nodes.mode.copy()
+    mode[[k for k in members if mode[k] == "BRANCH_EQ"]] = "BRANCH_MEMBER"
+    changed = replace(nodes, mode=mode, members=members, missing_true=missing_true, false=false)
+    return _without(changed, gone)
+
+
+def _without(nodes: Nodes, gone: Array) -> tuple[Nodes, Array]:
+    kept = np.flatnonzero(~gone)
+    place = np.cumsum(~gone) - 1
+    before = np.concatenate([[0], np.cumsum(~gone)])
+    return (
+        Nodes(
+            tree_start=before[nodes.tree_start],
+            members={int(place[k]): values for k, values in nodes.members.items()},
+            true=place[nodes.true[kept]],
+            false=place[nodes.false[kept]],
+            **{name: getattr(nodes, name)[kept] for name in ("label", "mode", "feature", "threshold", "missing_true")},
+        ),
+        kept,
+    )
