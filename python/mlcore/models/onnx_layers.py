@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -70,7 +70,9 @@ def _matrix(node: Node, weights: Value) -> Array:
     if not isinstance(weights, Constant):
         raise refuse(node, weights)
     if weights.values.ndim != 2 or weights.values.dtype not in (np.float32, np.float64) or not weights.values.size:
-        raise ModelFormatError(f"{node}: weights of shape {weights.values.shape}, {weights.values.dtype}")
+        raise UnsupportedModel(
+            f"{node}: weights of shape {weights.values.shape} and type {weights.values.dtype} are not imported"
+        )
     return weights.values
 
 
@@ -85,7 +87,7 @@ def _bias(node: Node, bias: Value, width: int) -> Array:
     return np.broadcast_to(row.reshape(-1), width)
 
 
-LAYERS: Final = {
+LAYERS: Final[dict[str, Any]] = {
     "Add": add,
     "Gemm": gemm,
     "MatMul": matmul,

@@ -75,11 +75,8 @@ def tree_classifier(node: Node, *given: Value) -> tuple[Value, ...]:
     found = onnx_trees_3.trees(node, "class", _count(node, len(classes)), len(columns.names), columns.dtype)
     base = onnx_trees_3.numbers(node, "base_values", columns.dtype)
     link = _link(node, node.text("post_transform", "NONE"))
-    if len(classes) > 2:
-        scores = _of_classes(node, columns, found, base, link)
-    else:
-        scores = _of_two(node, columns, found, base, link)
-    scores = replace(scores, classes=classes)
+    of = _of_classes if len(classes) > 2 else _of_two
+    scores = replace(of(node, columns, found, base, link), classes=classes)
     return Labels(classes, scores), scores
 
 
@@ -89,14 +86,15 @@ def _of_classes(node: Node, columns: Columns, found: Trees, base: Array, link: L
         raise UnsupportedModel(
             f"{node}: rows may get no score for some class, which ONNX Runtime then leaves out; not imported"
         )
-    base = _base(node, base, len(found.used))
-    return _trees(node, columns, found, base, "probability" if link == "identity" else link)
+    every = _base(node, base, len(found.used))
+    return _trees(node, columns, found, every, "probability" if link == "identity" else link)
 
 
 def _of_two(node: Node, columns: Columns, found: Trees, base: Array, link: Link) -> Scores:
     """Two classes of which all weights are the first's number: one score, the second class's.
 
-    With weights that are all positive it is a probability already, whatever the transform; else 0 parts the classes.
+    What parts the classes is one half where no weight is negative, else 0; and without LOGISTIC such a score is taken for
+    a probability already, whatever the transform.
     """
     if len(found.used) != 2 or found.used.tolist() != [True, False]:
         raise UnsupportedModel(
@@ -110,11 +108,10 @@ def _of_two(node: Node, columns: Columns, found: Trees, base: Array, link: Link)
         "value": found.arrays["value"][:, :1],
         "tree_output": np.zeros_like(found.arrays["tree_output"]),
     }
-    if found.positive:
-        link, least = "share", 0.5
-    else:
-        link, least = "sigmoid" if link == "sigmoid" else "opposite", 0.0
-    cutoff = float(np.nextafter(columns.dtype(least), columns.dtype(1)))
+    least = 0.5 if found.positive else 0.0
+    if link != "sigmoid":
+        link = "share" if found.positive else "opposite"
+    cutoff = float(np.nextafter(*np.array([least, 1], columns.dtype)))
     return _trees(node, columns, found, tuple(base.tolist()), link, own=own, cutoff=cutoff)
 
 
@@ -213,7 +210,7 @@ def _base(node: Node, base: Array, outputs: int) -> tuple[float, ...]:
     return tuple(base.tolist())
 
 
-MODELS: Final = {
+MODELS: Final[dict[str, Any]] = {
     "LinearClassifier": linear_classifier,
     "LinearRegressor": linear_regressor,
     "TreeEnsemble": tree_ensemble,

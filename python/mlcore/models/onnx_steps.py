@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 
 from mlcore.errors import ModelFormatError, UnsupportedModel
-from mlcore.models.ensemble import Link
+from mlcore.models.ensemble import Link, TreeEnsemble
+from mlcore.models.imported import Model
 from mlcore.models.onnx_graph import TYPES, Node
 from mlcore.models.onnx_models import labels
 from mlcore.models.onnx_values import (
@@ -27,6 +28,7 @@ from mlcore.models.onnx_values import (
 )
 
 _LABEL_TYPES: Final = (6, 7)
+_MOST_ITERATIONS: Final = 1 << 24  # float32 tells whole numbers apart up to here
 _LINKS: Final[dict[str, Link]] = {"Exp": "exp", "Sigmoid": "sigmoid", "Softmax": "softmax"}
 
 
@@ -40,8 +42,8 @@ def cast(node: Node, value: Value) -> tuple[Value, ...]:
     """Cast, where it changes no number that the model sees or gives."""
     node.only("to", "saturate", "round_mode")
     to = node.number("to", 0)
-    if isinstance(value, Columns) and to in (1, 11) and (value.type != "float" or to == 1):
-        return (replace(value, type=TYPES[to]),)
+    if isinstance(value, Columns) and to in (1, 11) and (value.kind != "float" or to == 1):
+        return (replace(value, kind=TYPES[to]),)
     if isinstance(value, Labels) and value.classes.dtype.kind == "i" and to in _LABEL_TYPES:
         return (replace(value, classes=value.classes.astype({6: np.int32, 7: np.int64}[to])),)
     if isinstance(value, Scores | Both | Layers | Negative) and to == 1:
@@ -61,9 +63,9 @@ def concat(node: Node, *values: Value) -> tuple[Value, ...]:
     columns = [value for value in values if isinstance(value, Columns)]
     if len(columns) != len(values):
         raise refuse(node, next(value for value in values if not isinstance(value, Columns)))
-    if len({each.type for each in columns}) != 1 or not all(each.named for each in columns):
+    if len({each.kind for each in columns}) != 1 or not all(each.named for each in columns):
         raise UnsupportedModel(f"{node}: only inputs of one column each, all of one type, are joined")
-    return (Columns(tuple(name for each in columns for name in each.names), True, columns[0].type),)
+    return (Columns(tuple(name for each in columns for name in each.names), True, columns[0].kind),)
 
 
 def reshape(node: Node, value: Value, shape: Value) -> tuple[Value, ...]:
@@ -154,14 +156,44 @@ def zip_map(node: Node, value: Value) -> tuple[Value, ...]:
     return (Maps(labels(node, "classlabels_int64s"), value),)
 
 
+def times_one(node: Node, x: Value, y: Value) -> tuple[Value, ...]:
+    """Mul by 1, which converters put between names."""
+    node.only()
+    value, one = (y, x) if isinstance(x, Constant) else (x, y)
+    if not isinstance(one, Constant) or one.values.size != 1 or one.values.reshape(-1)[0] != 1:
+        raise refuse(node, value)
+    return (scores_of(value, node),)
+
+
+def divide(node: Node, value: Value, count: Value) -> tuple[Value, ...]:
+    """Div of raw scores by the number of iterations that their trees are the mean of."""
+    node.only()
+    scores = scores_of(value, node)
+    if not isinstance(count, Constant) or count.values.size != 1 or scores.link != "identity":
+        raise refuse(node, value)
+    number = float(count.values.reshape(-1)[0])
+    if not 1 <= number <= _MOST_ITERATIONS or number != int(number):
+        raise UnsupportedModel(f"{node}: a division by {number} is not imported")
+
+    def make(link: Link) -> Model:
+        model = scores.make(link)
+        if not isinstance(model, TreeEnsemble) or model.averaged != 1:
+            raise refuse(node, value)
+        return replace(model, averaged=int(number))
+
+    return (replace(scores, make=make),)
+
+
 STEPS: Final[dict[str, Any]] = {
     "ArgMax": argmax,
     "ArrayFeatureExtractor": feature_extractor,
     "Cast": cast,
     "Concat": concat,
+    "Div": divide,
     "Exp": through_link,
     "Flatten": flatten,
     "Identity": identity,
+    "Mul": times_one,
     "Normalizer": normalizer,
     "Reshape": reshape,
     "Softmax": through_link,

@@ -59,7 +59,7 @@ def trees_of(node: Node, nodes: Nodes, at: Array, target: Array, weight: Array, 
     return Trees(
         arrays=arrays(node, nodes, value, n_features),
         used=np.bincount(target, minlength=targets) > 0,
-        always=every.any(axis=0),
+        always=np.any(every, axis=0),
         positive=not np.any(weight < 0),
         some=bool(np.all((value > 0).any(axis=1) | split[:, 0])),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -114,11 +115,13 @@ def _branches(node: Node, place: Array, at: Array) -> dict[str, Array]:
 
 def _members(node: Node, mode: Array, dtype: Any) -> dict[int, Array]:
     """The members of each node that asks for membership, in the nodes' order; NaN ends a set."""
-    values = _typed(node, "membership_values", dtype, len(node.floats("membership_values"))) if _any(node) else []
+    values = node.floats("membership_values")
+    if len(values):
+        values = _typed(node, "membership_values", dtype, len(values))
     asking = np.flatnonzero(mode == MODES.index("BRANCH_MEMBER")).tolist()
     sets: list[list[float]] = [[]]
-    for value in np.asarray(values).tolist():
-        if value != value:
+    for value in values.tolist():
+        if math.isnan(value):
             sets.append([])
         else:
             sets[-1].append(value)
@@ -127,7 +130,3 @@ def _members(node: Node, mode: Array, dtype: Any) -> dict[int, Array]:
     if len(sets) != len(asking) or not all(sets):
         raise ModelFormatError(f"{node}: {len(sets)} sets of members for {len(asking)} nodes that ask for one")
     return {k: np.array(members, dtype) for k, members in zip(asking, sets, strict=True)}
-
-
-def _any(node: Node) -> bool:
-    return "membership_values" in node.attributes

@@ -23,12 +23,12 @@ class Columns:
 
     names: tuple[str, ...]
     named: bool
-    type: str
+    kind: str
 
     @property
-    def dtype(self) -> type[np.floating]:  # type: ignore[type-arg]
+    def dtype(self) -> np.dtype[Any]:
         """The type that trees and sums have over them."""
-        return np.float64 if self.type == "double" else np.float32
+        return np.dtype(np.float64 if self.kind == "double" else np.float32)
 
     def described(self) -> dict[str, object]:
         """Return what a neutral form says of its features."""
