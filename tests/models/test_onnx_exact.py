@@ -62,9 +62,8 @@ def check(model: onnx.ModelProto, rows: np.ndarray = X, *, exact: bool = True) -
         assert found.shape == first.shape
         np.testing.assert_allclose(found, first, rtol=2e-5, atol=2e-5)
     for expected in rest:
-        if isinstance(expected, list):
-            expected = np.array([list(row.values()) for row in expected])
-        np.testing.assert_allclose(scorer.predict_proba(rows), expected, rtol=1e-6, atol=1e-6)
+        shares = np.array([list(row.values()) for row in expected]) if isinstance(expected, list) else expected
+        np.testing.assert_allclose(scorer.predict_proba(rows), shares, rtol=1e-6, atol=1e-6)
     return scorer
 
 
@@ -248,7 +247,7 @@ def test_base_values_are_added_after_the_trees(aggregate: str, base: Any) -> Non
         )
         for i in range(37)
     ]
-    trees = [(*tree[:5], {0: 1e-3 * i}) for i, tree in enumerate(trees)]
+    trees = [(*tree[:5], dict.fromkeys(range(targets), 0.001 * i)) for i, tree in enumerate(trees)]
     attributes = {} if base is None else {"base_values": base}
     model = ensemble(trees, aggregate_function=aggregate, n_targets=targets, **attributes)
     scorer = check(model, X[:, :2].copy())
@@ -261,7 +260,11 @@ def test_base_values_are_added_after_the_trees(aggregate: str, base: Any) -> Non
 
 @pytest.mark.parametrize("post", ["NONE", "SOFTMAX", "LOGISTIC"])
 def test_transforms_of_several_targets(post: str) -> None:
-    trees = [("BRANCH_LT", 0, 0.2, 0, {0: 1.0, 2: -3.0}, {1: 2.0}), ("BRANCH_LT", 1, 0.2, 0, {1: 1.0}, {0: 5.0})]
+    trees = [
+        ("BRANCH_LT", 0, 0.2, 0, {0: 1.0, 2: -3.0}, {1: 2.0}),
+        ("BRANCH_LT", 1, 0.2, 0, {1: 1.0}, {0: 5.0}),
+        ("BRANCH_LT", 1, 0.4, 0, {0: 0.0, 1: 0.5, 2: 0.25}, {0: -1.0, 1: 1.0, 2: 0.75}),
+    ]
     model = ensemble(trees, n_targets=3, post_transform=post, base_values=[0.5, 0.25, 1.0])
     check(model, X[:, :2].copy(), exact=post == "NONE")
 
@@ -321,7 +324,9 @@ def version_5(dtype: Any, *, members: Any = (1.0, 3.0, 40.0, -2.0), **changes: A
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("members", [(1.0, 3.0, 40.0, -2.0), (0.0, 1.0, 2.0), (7.0,)])
+@pytest.mark.parametrize(
+    "members", [(1.0, 3.0, 40.0, -2.0), (0.0, 1.0, 2.0), (7.0,), tuple(map(float, range(-20, 40))), (1.0, 2.0**24)]
+)
 @pytest.mark.parametrize("aggregate", [0, 1])
 def test_opset_5_with_sets_of_members(dtype: Any, members: Any, aggregate: int) -> None:
     rows = neighbours([*members, 0.25, 0.5, 1.5], dtype)
@@ -371,10 +376,17 @@ REFUSED: dict[str, tuple[onnx.ModelProto, str]] = {
         ensemble([("BRANCH_LEQ", 0, 0.1, 0, {0: -1.0}, {1: 2.0})], op="TreeEnsembleClassifier", classlabels_int64s=[0, 1, 2]),
         "may get no score for some class",
     ),
+    "unscored target": (
+        ensemble([("BRANCH_LEQ", 0, 0.1, 0, {0: -1.0}, {1: 2.0})], n_targets=2, base_values=[1.0, 2.0]),
+        "may get nothing for some target",
+    ),
+    "broken members": (version_5(np.float32, members=(1.5, 40.0)), "not all whole numbers"),
     "no model": (model_of([IDENTITY], {"Y": 1}), "the input's columns instead of scores"),
     "operator": (model_of([helper.make_node("Gelu", ["X"], ["Y"])], {"Y": 1}), "operator 'Gelu'"),
     "domain": (model_of([helper.make_node("F", ["X"], ["Y"], domain="my.own")], {"Y": 1}), "'F' of domain 'my.own'"),
     "member of a mode": (version_5(np.float32, nodes_modes=np.array([6, 0, 9, 1], np.uint8)), "mode 9"),
+    "softmax of opset 5": (version_5(np.float32, post_transform=1), "post_transform SOFTMAX of TreeEnsemble"),
+    "logistic of opset 5": (version_5(np.float32, post_transform=2), "post_transform LOGISTIC of TreeEnsemble"),
     "transform 3 of opset 5": (version_5(np.float32, post_transform=3), "post_transform SOFTMAX_ZERO"),
 }  # fmt: skip
 

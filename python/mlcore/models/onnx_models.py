@@ -42,6 +42,11 @@ def tree_ensemble(node: Node, *given: Value) -> tuple[Value, ...]:
     found = onnx_trees_5.trees(node, targets, len(columns.names), columns.dtype)
     aggregate = _named(node, "aggregate_function", 1, _AGGREGATES_5)
     post = _named(node, "post_transform", 0, _POSTS_5)
+    if post in ("SOFTMAX", "LOGISTIC"):
+        raise UnsupportedModel(
+            f"{node}: post_transform {post} of TreeEnsemble is not imported: ONNX Runtime takes SOFTMAX for LOGISTIC and the "
+            "other way round, against the specification"
+        )
     return (_regression(node, columns, found, np.zeros(0), targets, aggregate, post),)
 
 
@@ -60,6 +65,10 @@ def _regression(
     link = _link(node, post)
     if targets == 1 and link != "identity":
         raise UnsupportedModel(f"{node}: post_transform {post} of one target is not imported")
+    if targets > 1 and len(base) and not found.always.all():
+        raise UnsupportedModel(
+            f"{node}: rows may get nothing for some target, whose base value ONNX Runtime then leaves out; not imported"
+        )
     divisor = float(max(1, len(found.arrays["tree_output"]))) if aggregate == "AVERAGE" else 1.0
     return _trees(node, columns, found, _base(node, base, targets), link, divisor=divisor)
 

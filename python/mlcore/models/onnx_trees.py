@@ -30,7 +30,7 @@ class Nodes:
     mode: Array  # strings
     feature: Array
     threshold: Array  # float32 or float64
-    members: dict[int, Array]  # of the nodes that ask for membership
+    sets: dict[int, Array]  # the bounds of what a node that asks for membership takes
     true: Array
     false: Array
     missing_true: Array  # bool
@@ -137,7 +137,7 @@ def _questions(nodes: Nodes) -> tuple[Array, dict[int, Array]]:
     sets = {int(k): np.zeros(0, threshold.dtype) for k in np.flatnonzero(past & (threshold == np.inf))}
     for k in np.flatnonzero(np.isin(mode, ("BRANCH_EQ", "BRANCH_NEQ"))):
         sets[int(k)] = points(threshold[k : k + 1])
-    sets |= {k: points(members.astype(threshold.dtype)) for k, members in nodes.members.items()}
+    sets |= nodes.sets
     return np.where(past, above, threshold), dict(sorted(sets.items()))
 
 
@@ -146,8 +146,21 @@ def points(members: Array) -> Array:
     known = np.unique(members + 0)  # −0 is 0
     with np.errstate(over="ignore"):
         above = np.nextafter(known, known.dtype.type(np.inf))
-    ends, count = np.unique(np.concatenate([known, above[known < np.inf]]), return_counts=True)
-    return np.asarray(ends[count == 1])  # where one member follows another, no bound is left
+    return _union(known, above[known < np.inf])
+
+
+def whole(members: Array) -> Array:
+    """Return the bounds of what is in the set of these whole numbers when cut, towards zero, to a whole number."""
+    known = np.unique(members + 0)
+    up = known.dtype.type(np.inf)
+    low = np.where(known > 0, known, np.minimum(np.nextafter(known - 1, up), known))
+    high = np.where(known < 0, np.nextafter(known, up), np.maximum(known + 1, np.nextafter(known, up)))
+    return _union(low, high)
+
+
+def _union(low: Array, high: Array) -> Array:
+    ends, count = np.unique(np.concatenate([low, high]), return_counts=True)
+    return np.asarray(ends[count == 1])  # where one interval follows another, no bound is left
 
 
 def _merged(nodes: Nodes) -> tuple[Nodes, Array]:
@@ -155,7 +168,7 @@ def _merged(nodes: Nodes) -> tuple[Nodes, Array]:
 
     Returns the nodes, and which of the old ones they are.
     """
-    equal, members = nodes.mode == "BRANCH_EQ", dict(nodes.members)
+    equal, sets = nodes.mode == "BRANCH_EQ", dict(nodes.sets)
     missing_true, false = nodes.missing_true.copy(), nodes.false.copy()
     follows = equal & equal[false] & (nodes.true == nodes.true[false]) & (nodes.feature == nodes.feature[false])
     split = nodes.mode != LEAF
@@ -169,12 +182,12 @@ def _merged(nodes: Nodes) -> tuple[Nodes, Array]:
         while follows[chain[-1]] and not gone[false[chain[-1]]]:
             chain.append(int(false[chain[-1]]))
         gone[chain[1:]] = True
-        members[int(k)] = nodes.threshold[chain]
+        sets[int(k)] = points(nodes.threshold[chain])
         missing_true[k] = nodes.missing_true[chain].any()
         false[k] = false[chain[-1]]
     mode = nodes.mode.copy()
-    mode[[k for k in members if mode[k] == "BRANCH_EQ"]] = "BRANCH_MEMBER"
-    changed = replace(nodes, mode=mode, members=members, missing_true=missing_true, false=false)
+    mode[[k for k in sets if mode[k] == "BRANCH_EQ"]] = "BRANCH_MEMBER"
+    changed = replace(nodes, mode=mode, sets=sets, missing_true=missing_true, false=false)
     return _without(changed, gone)
 
 
@@ -185,7 +198,7 @@ def _without(nodes: Nodes, gone: Array) -> tuple[Nodes, Array]:
     return (
         Nodes(
             tree_start=before[nodes.tree_start],
-            members={int(place[k]): values for k, values in nodes.members.items()},
+            sets={int(place[k]): bounds for k, bounds in nodes.sets.items()},
             true=place[nodes.true[kept]],
             false=place[nodes.false[kept]],
             **{name: getattr(nodes, name)[kept] for name in ("label", "mode", "feature", "threshold", "missing_true")},

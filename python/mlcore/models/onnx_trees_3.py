@@ -67,7 +67,7 @@ def _nodes(node: Node, dtype: Any) -> tuple[Nodes, dict[tuple[int, int], int]]:
         mode=mode,
         feature=node.integers("nodes_featureids", count),
         threshold=numbers(node, "nodes_values", dtype, count),
-        members={},
+        sets={},
         true=_children(node, index, "nodes_truenodeids", tree, mode),
         false=_children(node, index, "nodes_falsenodeids", tree, mode),
         missing_true=tracks == 1 if len(tracks) else np.zeros(count, bool),

@@ -10,13 +10,15 @@ import numpy as np
 from mlcore.errors import ModelFormatError, UnsupportedModel
 from mlcore.models.ensemble import Array
 from mlcore.models.onnx_graph import Node
-from mlcore.models.onnx_trees import LEAF, MODES, Nodes, Trees, trees_of
+from mlcore.models.onnx_trees import LEAF, MODES, Nodes, Trees, points, trees_of, whole
 
 KNOWN: Final = (
     "aggregate_function", "leaf_targetids", "leaf_weights", "membership_values", "n_targets", "nodes_falseleafs",
     "nodes_falsenodeids", "nodes_featureids", "nodes_hitrates", "nodes_missing_value_tracks_true", "nodes_modes",
     "nodes_splits", "nodes_trueleafs", "nodes_truenodeids", "post_transform", "tree_roots",
 )  # fmt: skip
+_FEW: Final = 31
+_LARGEST: Final = 2**31 - 1
 
 
 def trees(node: Node, targets: int, n_features: int, dtype: Any) -> Trees:
@@ -44,7 +46,7 @@ def trees(node: Node, targets: int, n_features: int, dtype: Any) -> Trees:
         mode=modes,
         feature=_spread(split, node.integers("nodes_featureids", count)[own]),
         threshold=_spread(split, _typed(node, "nodes_splits", dtype, count)[own]),
-        members={int(at[k]): values for k, values in _members(node, mode, dtype).items() if at[k] >= 0},
+        sets={int(at[k]): bounds for k, bounds in _sets(node, mode, dtype).items() if at[k] >= 0},
         **_branches(node, place, at),
         missing_true=missing,
     )
@@ -113,8 +115,8 @@ def _branches(node: Node, place: Array, at: Array) -> dict[str, Array]:
     return {"true": true, "false": false}
 
 
-def _members(node: Node, mode: Array, dtype: Any) -> dict[int, Array]:
-    """The members of each node that asks for membership, in the nodes' order; NaN ends a set."""
+def _sets(node: Node, mode: Array, dtype: Any) -> dict[int, Array]:
+    """The bounds of each set that a node asks for, in the nodes' order; NaN ends a set."""
     values = node.floats("membership_values")
     if len(values):
         values = _typed(node, "membership_values", dtype, len(values))
@@ -129,4 +131,13 @@ def _members(node: Node, mode: Array, dtype: Any) -> dict[int, Array]:
         sets.pop()
     if len(sets) != len(asking) or not all(sets):
         raise ModelFormatError(f"{node}: {len(sets)} sets of members for {len(asking)} nodes that ask for one")
-    return {k: np.array(members, dtype) for k, members in zip(asking, sets, strict=True)}
+    return {k: _bounds(node, np.array(members, dtype)) for k, members in zip(asking, sets, strict=True)}
+
+
+def _bounds(node: Node, members: Array) -> Array:
+    """ONNX Runtime compares with the members of a small set, and cuts values to whole numbers before a larger one."""
+    if len(members) < _FEW and members.min() >= 0 and members.max() < _FEW:
+        return points(members)
+    if np.any((members != np.trunc(members)) | (np.abs(members) > _LARGEST)):
+        raise UnsupportedModel(f"{node}: a set of members that are not all whole numbers from 0 to 30 is not imported")
+    return whole(members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,12 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+Array = np.ndarray[Any, Any]
 TYPES = {
     np.dtype(np.float32): TensorProto.FLOAT,
     np.dtype(np.float64): TensorProto.DOUBLE,
     np.dtype(np.int64): TensorProto.INT64,
 }
-Split = tuple[Any, ...]
 
 
 def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
@@ -25,13 +26,14 @@ def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def run(model: onnx.ModelProto, rows: np.ndarray) -> list[Any]:
+def run(model: onnx.ModelProto, rows: Array) -> list[Any]:
+    """Return what a session of one thread gives for the rows of a model's one input."""
     started = session(model)
     return started.run(None, {started.get_inputs()[0].name: rows})
 
 
 def model_of(
-    nodes: Any, outputs: dict[str, int], *, width: int = 2, dtype: Any = np.float32, ml: int = 3, constants: Any = ()
+    nodes: Any, outputs: Mapping[str, int], *, width: int = 2, dtype: Any = np.float32, ml: int = 3, constants: Any = ()
 ) -> onnx.ModelProto:
     """A graph of nodes over one input `X`."""
     graph = helper.make_graph(
@@ -46,7 +48,10 @@ def model_of(
 
 
 def tree_lists(trees: list[Any]) -> dict[str, Any]:
-    """Attributes of nested trees: ("MODE", feature, threshold, missing true, true branch, false branch), or {target: weight}."""
+    """Return the attributes of nested trees.
+
+    A tree is ("MODE", feature, threshold, missing true, true branch, false branch), or a leaf's {target: weight}.
+    """
     lists: dict[str, list[Any]] = {
         name: [] for name in ("falsenodeids", "featureids", "missing_value_tracks_true", "modes", "nodeids", "treeids",
                               "truenodeids", "values", "ids", "weight_nodeids", "weight_treeids", "weights")
@@ -58,8 +63,9 @@ def tree_lists(trees: list[Any]) -> dict[str, Any]:
         at = len(lists["modes"])
         leaf = isinstance(node, dict)
         mode, feature, value, missing = ("LEAF", 0, 0.0, 0) if leaf else node[:4]
-        for name, item in (("falsenodeids", 0), ("featureids", feature), ("missing_value_tracks_true", missing),
-                           ("modes", mode), ("nodeids", own), ("treeids", tree), ("truenodeids", 0), ("values", value)):  # fmt: skip
+        known = {"featureids": feature, "missing_value_tracks_true": missing, "modes": mode, "nodeids": own}
+        known |= {"falsenodeids": 0, "truenodeids": 0, "treeids": tree, "values": value}
+        for name, item in known.items():
             lists[name].append(item)
         if leaf:
             for target, weight in node.items():
@@ -110,7 +116,9 @@ def ensemble(
             given[name] = [float(value) for value in values]
     if prefix == "target":
         attributes.setdefault("n_targets", 1)
-    outputs = {"variable": TensorProto.FLOAT} if prefix == "target" else {"label": label_type(attributes), "scores": 1}
+    outputs: Mapping[str, int] = (
+        {"variable": TensorProto.FLOAT} if prefix == "target" else {"label": label_type(attributes), "scores": 1}
+    )
     node = helper.make_node(op, ["X"], list(outputs), domain="ai.onnx.ml", **given, **attributes)
     return model_of([node], outputs, dtype=dtype, ml=ml, width=width)
 
@@ -120,7 +128,7 @@ def label_type(attributes: dict[str, Any]) -> int:
     return TensorProto.STRING if "classlabels_strings" in attributes else TensorProto.INT64
 
 
-def neighbours(values: Any, dtype: Any) -> np.ndarray:
+def neighbours(values: Any, dtype: Any) -> Array:
     """The values and the next ones up and down, and what is awkward anywhere."""
     known = np.array([*values, 0.0, -0.0, np.inf, -np.inf], dtype)
     with np.errstate(over="ignore"):
