@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -415,3 +416,28 @@ def test_numbers_in_another_file_are_refused() -> None:
     model.graph.initializer.append(layer)
     with pytest.raises(UnsupportedModel, match="another file"):
         mlcore.compile(model)
+
+
+def test_the_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = ensemble(SIGNED).SerializeToString()
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(UsageError, match=r"pip install 'mlcore\[onnx\]'"):
+        mlcore.compile(data)
+
+
+def test_few_rows_and_any_number_of_threads_of_the_scorer_give_the_same_bits() -> None:
+    model = to_onnx(RandomForestRegressor(60, random_state=0).fit(X, Y), X[:1])
+    expected = run(model, X)[0]
+    for threads in (1, 3):
+        scorer = mlcore.compile(model, threads=threads)
+        assert same(scorer.predict(X), expected)
+        assert same(scorer.predict(X[:1]), run(model, X[:1])[0])
+
+
+def test_more_threads_of_a_session_differ_by_rounding_only() -> None:
+    """They add trees in parts: n trees differ by n roundings of the largest partial sum at most."""
+    model = to_onnx(RandomForestRegressor(60, random_state=0).fit(X, Y), X[:1])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 2
+    found = onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, {"X": X})[0]
+    np.testing.assert_allclose(mlcore.compile(model).predict(X), found, rtol=0, atol=60 * 2.0**-24 * np.abs(Y).max())

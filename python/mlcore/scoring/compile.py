@@ -56,7 +56,7 @@ def compile(
 
     Args:
         model: a Booster of XGBoost or LightGBM, or one of their scikit-learn wrappers; the path or bytes of an XGBoost JSON
-            or UBJ model, or of a LightGBM text model, or that text; a fitted scikit-learn estimator; a `Pipeline` of
+            or UBJ model, or of a LightGBM text model, or that text; an ONNX model, its path (.onnx) or bytes; a fitted scikit-learn estimator; a `Pipeline` of
             transformers, mlcore's or scikit-learn's, and one of these; a Bundle, its folder, or a reference such as
             "churn@champion".
         backend: "auto", "cpu", "numba" or "cuda"; only "auto" falls back.

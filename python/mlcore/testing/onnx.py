@@ -29,7 +29,8 @@ def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
 def run(model: onnx.ModelProto, rows: Array) -> list[Any]:
     """Return what a session of one thread gives for the rows of a model's one input."""
     started = session(model)
-    return started.run(None, {started.get_inputs()[0].name: rows})
+    found: list[Any] = started.run(None, {started.get_inputs()[0].name: rows})
+    return found
 
 
 def model_of(
@@ -116,9 +117,8 @@ def ensemble(
             given[name] = [float(value) for value in values]
     if prefix == "target":
         attributes.setdefault("n_targets", 1)
-    outputs: Mapping[str, int] = (
-        {"variable": TensorProto.FLOAT} if prefix == "target" else {"label": label_type(attributes), "scores": 1}
-    )
+    classes: Mapping[str, int] = {"label": label_type(attributes), "scores": TensorProto.FLOAT}
+    outputs: Mapping[str, int] = {"variable": TensorProto.FLOAT} if prefix == "target" else classes
     node = helper.make_node(op, ["X"], list(outputs), domain="ai.onnx.ml", **given, **attributes)
     return model_of([node], outputs, dtype=dtype, ml=ml, width=width)
 
