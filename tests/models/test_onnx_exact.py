@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxmltools import convert_lightgbm, convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType
 from skl2onnx import to_onnx
+from sklearn.base import clone
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     GradientBoostingClassifier,
@@ -26,6 +27,8 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -441,3 +444,53 @@ def test_more_threads_of_a_session_differ_by_rounding_only() -> None:
     options.intra_op_num_threads = 2
     found = onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, {"X": X})[0]
     np.testing.assert_allclose(mlcore.compile(model).predict(X), found, rtol=0, atol=60 * 2.0**-24 * np.abs(Y).max())
+
+
+SCALED: dict[str, Any] = {
+    "standard": StandardScaler(),
+    "range": MinMaxScaler((-3, 5)),
+    "largest": MaxAbsScaler(),
+    "two": make_pipeline(StandardScaler(), MinMaxScaler()),
+}
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_scalers_before_trees_fold_into_their_thresholds(name: str) -> None:
+    rows = (X * [1e-3, 50, 1e4, 1] + [1e3, -7, 0, 2]).astype(np.float32)
+    for trees, y in (
+        (RandomForestRegressor(20, random_state=0), Y),
+        (GradientBoostingClassifier(n_estimators=9), THREE),
+    ):
+        pipeline = make_pipeline(clone(SCALED[name]), trees).fit(rows, y)
+        model = to_onnx(pipeline, rows[:1])
+        scorer = check(model, rows)
+        check(model, awkward(scorer.model, rows))
+
+
+def test_scaled_sets_are_those_of_raw_values() -> None:
+    inner = ("BRANCH_EQ", 1, 0.5, 0, {0: 1.0}, {0: 2.0})
+    model = ensemble([("BRANCH_NEQ", 0, 0.1, 0, inner, ("BRANCH_LEQ", 0, np.inf, 0, {0: 4.0}, {0: 5.0}))])
+    node = model.graph.node[0]
+    node.input[0] = "scaled"
+    step = helper.make_node("Scaler", ["X"], ["scaled"], domain="ai.onnx.ml", offset=[0.1, 7.0], scale=[1e-3, 100.0])
+    model.graph.node.insert(0, step)
+    scorer: Any = mlcore.compile(model)
+    rows = neighbours([*scorer.model.bounds, 100.1, 7.005], np.float32)
+    check(model, np.stack(np.meshgrid(rows, rows), axis=-1).reshape(-1, 2))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_scalers_before_sums() -> None:
+    network = MLPClassifier(hidden_layer_sizes=(8,), max_iter=30, random_state=0)
+    for last, y in ((LogisticRegression(), THREE), (network, TWO), (Ridge(), Y)):
+        pipeline = make_pipeline(StandardScaler(), last).fit(X, y)
+        check(to_onnx(pipeline, X[:1]), exact=hasattr(last, "predict_proba"))
+
+
+def test_a_scaler_that_turns_a_column_round_is_refused() -> None:
+    model = ensemble(SIGNED)
+    model.graph.node[0].input[0] = "scaled"
+    step = helper.make_node("Scaler", ["X"], ["scaled"], domain="ai.onnx.ml", offset=[0.0], scale=[-1.0])
+    model.graph.node.insert(0, step)
+    with pytest.raises(UnsupportedModel, match="not a positive number"):
+        mlcore.compile(model)

@@ -21,7 +21,7 @@ from mlcore.models.onnx_models import MODELS
 from mlcore.models.onnx_steps import STEPS, through_link
 from mlcore.models.onnx_values import Both, Columns, Constant, Labels, Maps, Scores, Value, scores_of
 
-_ML: Final = frozenset({*MODELS, "ArrayFeatureExtractor", "Normalizer", "ZipMap"})
+_ML: Final = frozenset({*MODELS, "ArrayFeatureExtractor", "Normalizer", "Scaler", "ZipMap"})
 _OPERATORS: Final[dict[str, Callable[..., tuple[Value, ...]]]] = {**STEPS, **MODELS, **LAYERS}
 _FIRST_BYTE = b"\x08"  # the tag of ModelProto's first field, which every writer sets
 

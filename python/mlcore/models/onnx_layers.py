@@ -11,6 +11,7 @@ from mlcore.errors import ModelFormatError, UnsupportedModel
 from mlcore.models.ensemble import Array
 from mlcore.models.neural import Activation
 from mlcore.models.onnx_graph import Node
+from mlcore.models.onnx_scale import arithmetic
 from mlcore.models.onnx_values import Columns, Constant, Layers, Value, refuse
 
 _ACTIVATIONS: Final[dict[str, Activation]] = {"Relu": "relu", "Sigmoid": "logistic", "Tanh": "tanh"}
@@ -33,9 +34,11 @@ def gemm(node: Node, x: Value, weights: Value, *bias: Value) -> tuple[Value, ...
 
 
 def add(node: Node, x: Value, y: Value) -> tuple[Value, ...]:
-    """Add of a layer's biases."""
+    """Add of a layer's biases, or to columns."""
     node.only()
     layers, bias = (y, x) if isinstance(x, Constant) else (x, y)
+    if isinstance(layers, Columns):
+        return arithmetic(node, layers, "+", bias)
     if not isinstance(layers, Layers) or layers.biases[-1] is not None or _activated(layers):
         raise refuse(node, layers)
     own = _bias(node, bias, layers.weights[-1].shape[1])

@@ -11,6 +11,7 @@ from mlcore.errors import ModelFormatError, UnsupportedModel
 from mlcore.models import onnx_trees_3, onnx_trees_5
 from mlcore.models.ensemble import Array, Link, TreeEnsemble
 from mlcore.models.onnx_graph import Node
+from mlcore.models.onnx_scale import unscaled
 from mlcore.models.onnx_trees import Trees
 from mlcore.models.onnx_values import Columns, Labels, Scores, Value, linear_model, refuse
 
@@ -133,7 +134,7 @@ def _trees(
 
     def make(link: Link) -> TreeEnsemble:
         described: dict[str, Any] = columns.described()
-        return TreeEnsemble(
+        trees = TreeEnsemble(
             **described,
             **arrays,
             objective=node.op,
@@ -143,6 +144,7 @@ def _trees(
             stored_categories=(None,) * len(columns.names),
             divisor=divisor,
         )
+        return unscaled(trees, columns.steps) if columns.steps else trees
 
     return Scores(make, outputs, link, cutoff=cutoff)
 

@@ -12,6 +12,7 @@ from mlcore.models.ensemble import Link, TreeEnsemble
 from mlcore.models.imported import Model
 from mlcore.models.onnx_graph import TYPES, Node
 from mlcore.models.onnx_models import labels
+from mlcore.models.onnx_scale import arithmetic, scaler
 from mlcore.models.onnx_values import (
     Both,
     Columns,
@@ -42,7 +43,8 @@ def cast(node: Node, value: Value) -> tuple[Value, ...]:
     """Cast, where it changes no number that the model sees or gives."""
     node.only("to", "saturate", "round_mode")
     to = node.number("to", 0)
-    if isinstance(value, Columns) and to in (1, 11) and (value.kind != "float" or to == 1):
+    stays = isinstance(value, Columns) and (to == 1 and (value.kind == "float" or not value.steps))
+    if isinstance(value, Columns) and (stays or (to == 11 and value.kind != "float")):
         return (replace(value, kind=TYPES[to]),)
     if isinstance(value, Labels) and value.classes.dtype.kind == "i" and to in _LABEL_TYPES:
         return (replace(value, classes=value.classes.astype({6: np.int32, 7: np.int64}[to])),)
@@ -63,7 +65,7 @@ def concat(node: Node, *values: Value) -> tuple[Value, ...]:
     columns = [value for value in values if isinstance(value, Columns)]
     if len(columns) != len(values):
         raise refuse(node, next(value for value in values if not isinstance(value, Columns)))
-    if len({each.kind for each in columns}) != 1 or not all(each.named for each in columns):
+    if len({each.kind for each in columns}) != 1 or not all(each.named and not each.steps for each in columns):
         raise UnsupportedModel(f"{node}: only inputs of one column each, all of one type, are joined")
     return (Columns(tuple(name for each in columns for name in each.names), True, columns[0].kind),)
 
@@ -114,8 +116,10 @@ def normalizer(node: Node, value: Value) -> tuple[Value, ...]:
 
 
 def subtract(node: Node, one: Value, value: Value) -> tuple[Value, ...]:
-    """Sub: one less a probability."""
+    """Sub: one less a probability, or a constant off columns."""
     node.only()
+    if isinstance(one, Columns):
+        return arithmetic(node, one, "-", value)
     if not isinstance(one, Constant) or one.values.size != 1 or one.values.reshape(-1)[0] != 1:
         raise refuse(node, one)
     scores = scores_of(value, node)
@@ -156,18 +160,22 @@ def zip_map(node: Node, value: Value) -> tuple[Value, ...]:
     return (Maps(labels(node, "classlabels_int64s"), value),)
 
 
-def times_one(node: Node, x: Value, y: Value) -> tuple[Value, ...]:
-    """Mul by 1, which converters put between names."""
+def multiply(node: Node, x: Value, y: Value) -> tuple[Value, ...]:
+    """Mul of columns; of scores by 1, which converters put between names."""
     node.only()
     value, one = (y, x) if isinstance(x, Constant) else (x, y)
+    if isinstance(value, Columns):
+        return arithmetic(node, value, "*", one)
     if not isinstance(one, Constant) or one.values.size != 1 or one.values.reshape(-1)[0] != 1:
         raise refuse(node, value)
     return (scores_of(value, node),)
 
 
 def divide(node: Node, value: Value, count: Value) -> tuple[Value, ...]:
-    """Div of raw scores by the number of iterations that their trees are the mean of."""
+    """Div of columns; of raw scores by the number of iterations that their trees are the mean of."""
     node.only()
+    if isinstance(value, Columns):
+        return arithmetic(node, value, "/", count)
     scores = scores_of(value, node)
     if not isinstance(count, Constant) or count.values.size != 1 or scores.link != "identity":
         raise refuse(node, value)
@@ -193,9 +201,10 @@ STEPS: Final[dict[str, Any]] = {
     "Exp": through_link,
     "Flatten": flatten,
     "Identity": identity,
-    "Mul": times_one,
+    "Mul": multiply,
     "Normalizer": normalizer,
     "Reshape": reshape,
+    "Scaler": scaler,
     "Softmax": through_link,
     "Sub": subtract,
     "ZipMap": zip_map,

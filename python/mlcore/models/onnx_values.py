@@ -16,14 +16,17 @@ from mlcore.models.linear import LinearModel
 from mlcore.models.neural import Activation, NeuralNetwork
 from mlcore.models.onnx_graph import Node
 
+Step = tuple[str, Array]  # a sign of + - * / and a number a column
+
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """The graph's input, or several of one column each, in order."""
+    """The graph's input, or several of one column each, in order, after steps in their own type."""
 
     names: tuple[str, ...]
     named: bool
     kind: str
+    steps: tuple[Step, ...] = ()
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -86,13 +89,15 @@ class Layers:
 
     def _network(self, link: Link) -> NeuralNetwork:
         described: dict[str, Any] = self.columns.described()
+        first, bias = as_sums(self.columns.steps, self.weights[0], self._bias(0))
+        rest = [self._bias(i) for i in range(1, len(self.weights))]
         return NeuralNetwork(
             **described,
             objective="NeuralNetwork",
             link=link,
             activation=self.activations[0],
-            weights=tuple(np.ascontiguousarray(layer, np.float64) for layer in self.weights),
-            biases=tuple(np.ascontiguousarray(self._bias(i), np.float64) for i in range(len(self.weights))),
+            weights=tuple(np.ascontiguousarray(layer, np.float64) for layer in (first, *self.weights[1:])),
+            biases=tuple(np.ascontiguousarray(bias, np.float64) for bias in (bias, *rest)),
         )
 
     def _sums(self, link: Link) -> LinearModel:
@@ -101,16 +106,33 @@ class Layers:
         return linear_model(self.columns, "MatMul", link, np.ascontiguousarray(weights), bias)
 
 
+def as_sums(steps: tuple[Step, ...], weights: Array, bias: Array) -> tuple[Array, Array]:
+    """Return weights (columns, outputs) and biases over raw columns, float64 where there are steps."""
+    if not steps:
+        return weights, bias
+    factor, shift = np.ones(len(weights)), np.zeros(len(weights))
+    for sign, row in steps:
+        by = row.astype(np.float64)
+        if sign in "+-":
+            shift = shift + (by if sign == "+" else -by)
+        else:
+            by = by if sign == "*" else 1 / by
+            factor, shift = factor * by, shift * by
+    wide = weights.astype(np.float64)
+    return wide * factor[:, None], bias.astype(np.float64) + shift @ wide
+
+
 def linear_model(columns: Columns, objective: str, link: Link, weights: Array, bias: Array) -> LinearModel:
     """Return weighted sums of the columns, weights (columns, outputs)."""
     described: dict[str, Any] = columns.described()
+    weights, bias = as_sums(columns.steps, weights, bias)
     return LinearModel(
         **described,
         objective=objective,
         link=link,
         base_margin=(0.0,) * len(bias),
         stored_categories=(None,) * len(columns.names),
-        weights=weights,
+        weights=np.ascontiguousarray(weights),
         bias=bias,
         accepts_missing=False,
     )
