@@ -49,6 +49,8 @@ class Trees:
 
 def trees_of(node: Node, nodes: Nodes, at: Array, target: Array, weight: Array, targets: int, n_features: int) -> Trees:
     """Return the trees whose leaves, the nodes `at`, add these weights to these targets."""
+    if not np.all(np.isfinite(weight)):
+        raise UnsupportedModel(f"{node}: a leaf's weight is not finite")
     value = weights_by_node(node, at, target, weight, len(nodes.mode), targets)
     has = np.zeros(value.shape, bool)
     has[at, target] = True
@@ -85,6 +87,7 @@ def arrays(node: Node, nodes: Nodes, value: Array, n_features: int) -> dict[str,
     Raises:
         ModelFormatError: the nodes do not make trees.
     """
+    _check_reached(node, nodes)
     merged, kept = _merged(nodes)
     value = value[kept]
     leaf = merged.mode == LEAF
@@ -116,6 +119,21 @@ def arrays(node: Node, nodes: Nodes, value: Array, n_features: int) -> dict[str,
         "bound_start": np.cumsum([0, *map(len, sets.values())], dtype=np.int64),
         "bounds": np.concatenate([np.zeros(0, threshold.dtype), *sets.values()]),
     }
+
+
+def _check_reached(node: Node, nodes: Nodes) -> None:
+    """Raise ModelFormatError unless each node leads back to its tree's root; each step doubles how far back is looked."""
+    above = np.full(len(nodes.mode), -1)
+    split = np.flatnonzero(nodes.mode != LEAF)
+    above[nodes.true[split]] = split
+    above[nodes.false[split]] = split
+    above[nodes.tree_start[:-1]] = nodes.tree_start[:-1]
+    if np.any(above < 0):
+        raise ModelFormatError(f"{node}: no branch leads to node {int(nodes.label[np.argmax(above < 0)])} of some tree")
+    for _ in range(len(above).bit_length()):
+        above = above[above]
+    if not np.isin(above, nodes.tree_start[:-1]).all():
+        raise ModelFormatError(f"{node}: nodes lead to one another in a circle")
 
 
 def _narrow(value: Array, tree_start: Array) -> tuple[Array, Array]:

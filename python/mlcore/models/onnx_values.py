@@ -89,6 +89,7 @@ class Layers:
 
     def _network(self, link: Link) -> NeuralNetwork:
         described: dict[str, Any] = self.columns.described()
+        check_finite("NeuralNetwork", *self.weights, *self.biases)
         first, bias = as_sums(self.columns.steps, self.weights[0], self._bias(0))
         rest = [self._bias(i) for i in range(1, len(self.weights))]
         return NeuralNetwork(
@@ -104,6 +105,12 @@ class Layers:
         dtype = self.columns.dtype
         weights, bias = self.weights[0].astype(dtype), self._bias(0).astype(dtype)
         return linear_model(self.columns, "MatMul", link, np.ascontiguousarray(weights), bias)
+
+
+def check_finite(what: str, *arrays: Array | None) -> None:
+    """Raise UnsupportedModel where a weight or bias is infinite or NaN: which label wins is then anybody's guess."""
+    if not all(np.all(np.isfinite(array)) for array in arrays if array is not None):
+        raise UnsupportedModel(f"{what}: a weight or bias is not finite")
 
 
 def as_sums(steps: tuple[Step, ...], weights: Array, bias: Array) -> tuple[Array, Array]:
@@ -124,6 +131,7 @@ def as_sums(steps: tuple[Step, ...], weights: Array, bias: Array) -> tuple[Array
 
 def linear_model(columns: Columns, objective: str, link: Link, weights: Array, bias: Array) -> LinearModel:
     """Return weighted sums of the columns, weights (columns, outputs)."""
+    check_finite(objective, weights, bias)
     described: dict[str, Any] = columns.described()
     weights, bias = as_sums(columns.steps, weights, bias)
     return LinearModel(
