@@ -384,6 +384,16 @@ REFUSED: dict[str, tuple[onnx.ModelProto, str]] = {
         ensemble([("BRANCH_LEQ", 0, 0.1, 0, {0: -1.0}, {1: 2.0})], n_targets=2, base_values=[1.0, 2.0]),
         "may get nothing for some target",
     ),
+    "joined leaves": (
+        ensemble(
+            [("BRANCH_EQ", 0, 1.0, 0, {0: 3.0, 1: 0.5}, ("BRANCH_EQ", 0, 2.0, 0, {0: 3.0, 1: 0.25}, {0: 1.0}))], n_targets=2
+        ),
+        "takes them for one set",
+    ),
+    "joined ways": (
+        ensemble([("BRANCH_EQ", 0, 1.0, 0, {0: 3.0}, ("BRANCH_EQ", 0, 2.0, 1, {0: 3.0}, {0: 1.0}))]),
+        "takes them for one set",
+    ),
     "broken members": (version_5(np.float32, members=(1.5, 40.0)), "not all whole numbers"),
     "no model": (model_of([IDENTITY], {"Y": 1}), "the input's columns instead of scores"),
     "operator": (model_of([helper.make_node("Gelu", ["X"], ["Y"])], {"Y": 1}), "operator 'Gelu'"),

@@ -54,6 +54,7 @@ def trees_of(node: Node, nodes: Nodes, at: Array, target: Array, weight: Array, 
     value = weights_by_node(node, at, target, weight, len(nodes.mode), targets)
     has = np.zeros(value.shape, bool)
     has[at, target] = True
+    _check_equalities(node, nodes, at, weight, value, has)
     split = (nodes.mode != LEAF)[:, None]
     if targets == 1 and np.any(~has & ~split & (nodes.threshold != 0)[:, None]):
         raise UnsupportedModel(f"{node}: a leaf without a weight holds a number, which ONNX Runtime would add")
@@ -65,6 +66,28 @@ def trees_of(node: Node, nodes: Nodes, at: Array, target: Array, weight: Array, 
         positive=not np.any(weight < 0),
         some=bool(np.all((value > 0).any(axis=1) | split[:, 0])),
     )
+
+
+def _check_equalities(node: Node, nodes: Nodes, at: Array, weight: Array, value: Array, has: Array) -> None:
+    """Refuse what ONNX Runtime takes for one set of members although it is none.
+
+    It joins an equality with the next on its false branch where both ask one feature and the first weights of the leaves
+    on their true branches are equal, and keeps the first one's leaf and the first one's way with missing values.
+    """
+    first = np.full(len(value), np.nan)
+    first[at[::-1]] = weight[::-1]
+    asks = np.isin(nodes.mode, ("BRANCH_EQ", "BRANCH_MEMBER"))
+    k = np.flatnonzero(asks & asks[nodes.false] & (nodes.feature == nodes.feature[nodes.false]))
+    after = nodes.false[k]
+    one, other = nodes.true[k], nodes.true[after]
+    differ = np.any((value[one] != value[other]) | (has[one] != has[other]), axis=1)
+    leaves = (nodes.mode[one] == LEAF) & (nodes.mode[other] == LEAF)
+    wrong = leaves & (first[one] == first[other]) & differ
+    if np.any(wrong | (nodes.missing_true[k] != nodes.missing_true[after])):
+        raise UnsupportedModel(
+            f"{node}: equalities of one feature that follow one another, with leaves of one first weight or different ways "
+            "for missing values, are not imported: ONNX Runtime takes them for one set"
+        )
 
 
 def weights_by_node(node: Node, at: Array, target: Array, weight: Array, n_nodes: int, targets: int) -> Array:
