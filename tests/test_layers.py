@@ -95,7 +95,7 @@ def test_only_distributed_imports_ray() -> None:
     assert importers <= {"distributed"}
 
 
-HEAVY = ("ray", "numba", "cupy", "mlflow", "sqlalchemy", "pandas", "sklearn", "scipy", "xgboost", "rich")
+HEAVY = ("ray", "numba", "cupy", "mlflow", "onnx", "sqlalchemy", "pandas", "sklearn", "scipy", "xgboost", "rich")
 
 
 @pytest.mark.parametrize("module", ["mlcore", "mlcore.cli", "mlcore.cli.parser", "mlcore.backend", "mlcore.scoring"])

@@ -17,6 +17,7 @@ import xgboost
 import mlcore
 from mlcore import models
 from mlcore.errors import MlcoreError, ModelFormatError, UnsupportedModel
+from mlcore.testing.onnx import ensemble
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 4)).astype(np.float32)
@@ -147,6 +148,99 @@ def test_bytes_changed_dropped_and_repeated_at_random_never_crash(kind: str) -> 
     for _ in range(400):
         try:
             found = mlcore.compile(broken(bytes(BOOSTER.save_raw(kind)), rng)).margin(X[:3])
+        except MlcoreError:
+            continue
+        assert len(found) == 3
+
+
+def mutations(data: bytes, count: int) -> Iterator[bytes]:
+    """Broken copies of the data."""
+    rng = np.random.default_rng(5)
+    for _ in range(count):
+        yield broken(data, rng)
+
+
+def onnx_trees(**changes: Any) -> Any:
+    """Two trees of a regressor, with attributes replaced."""
+    inner = ("BRANCH_LT", 1, 0.25, 1, {0: 1.0}, {0: 2.0})
+    model = ensemble([("BRANCH_LEQ", 0, 0.5, 0, inner, {0: 3.0}), ("BRANCH_EQ", 0, 1.0, 0, {0: 4.0}, inner)], width=4)
+    for name, change in changes.items():
+        attribute = next(each for each in model.graph.node[0].attribute if each.name == name)
+        for part in ("ints", "floats", "strings"):
+            old = list(getattr(attribute, part))
+            if old:
+                del getattr(attribute, part)[:]
+                getattr(attribute, part).extend(change(old))
+    return model
+
+
+ONNX_CHANGES: dict[str, tuple[str, Any]] = {
+    "a child that is its own parent": ("nodes_truenodeids", lambda old: [0, *old[1:]]),
+    "a cycle": ("nodes_truenodeids", lambda old: [old[0], 0, *old[2:]]),
+    "two parents": ("nodes_falsenodeids", lambda old: [1, *old[1:]]),
+    "a child outside": ("nodes_truenodeids", lambda old: [99, *old[1:]]),
+    "a negative child": ("nodes_falsenodeids", lambda old: [-1, *old[1:]]),
+    "a child far outside": ("nodes_falsenodeids", lambda old: [2**62, *old[1:]]),
+    "two nodes of one id": ("nodes_nodeids", lambda old: [0, 0, *old[2:]]),
+    "a negative id": ("nodes_nodeids", lambda old: [-5, *old[1:]]),
+    "a large id": ("nodes_treeids", lambda old: [2**40] * len(old)),
+    "a short list": ("nodes_featureids", lambda old: old[:-1]),
+    "a long list": ("nodes_values", lambda old: [*old, 1.0]),
+    "short modes": ("nodes_modes", lambda old: old[:-1]),
+    "no modes": ("nodes_modes", lambda old: []),
+    "short tracks": ("nodes_missing_value_tracks_true", lambda old: old[:2]),
+    "a feature outside": ("nodes_featureids", lambda old: [4, *old[1:]]),
+    "a negative feature": ("nodes_featureids", lambda old: [-1, *old[1:]]),
+    "a target outside": ("target_ids", lambda old: [1, *old[1:]]),
+    "a negative target": ("target_ids", lambda old: [-1, *old[1:]]),
+    "a weight of no node": ("target_nodeids", lambda old: [77, *old[1:]]),
+    "a weight of no tree": ("target_treeids", lambda old: [7, *old[1:]]),
+    "a weight short": ("target_weights", lambda old: old[:-1]),
+}
+
+
+@pytest.mark.parametrize("name", ONNX_CHANGES)
+def test_an_onnx_tree_with_a_part_replaced_is_refused(name: str) -> None:
+    attribute, change = ONNX_CHANGES[name]
+    with pytest.raises(ModelFormatError):
+        mlcore.compile(onnx_trees(**{attribute: change}))
+
+
+@pytest.mark.parametrize("count", [0, 2**31 - 1, 2**40, 2**62, -1])
+def test_an_onnx_count_without_measure_sets_no_memory_aside(count: int) -> None:
+    model = onnx_trees()
+    next(each for each in model.graph.node[0].attribute if each.name == "n_targets").i = count
+    with pytest.raises(ModelFormatError, match="targets"):
+        mlcore.compile(model)
+    model = onnx_trees()
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = count
+    with pytest.raises((ModelFormatError, UnsupportedModel), match="columns"):
+        mlcore.compile(model)
+
+
+@pytest.mark.parametrize("dims", [[2**40, 2**40], [2**62], [-1], [10**6, 4]])
+def test_an_onnx_tensor_larger_than_its_bytes_is_refused(dims: list[int]) -> None:
+    model = onnx_trees()
+    tensor = model.graph.initializer.add(name="w", data_type=1, raw_data=b"1234")
+    tensor.dims.extend(dims)
+    with pytest.raises(ModelFormatError, match="'w'"):
+        mlcore.compile(model)
+
+
+def test_onnx_nodes_out_of_order_are_refused() -> None:
+    model = onnx_trees()
+    node = model.graph.node[0]
+    node.input[0] = node.output[0]
+    with pytest.raises(ModelFormatError, match="made by nothing before it"):
+        mlcore.compile(model)
+
+
+def test_onnx_bytes_cut_short_and_changed_at_random_never_crash() -> None:
+    data = onnx_trees().SerializeToString()
+    damaged = [data[:end] for end in range(0, len(data), 11)] + list(mutations(data, 1500))
+    for each in damaged:
+        try:
+            found = mlcore.compile(each).margin(X[:3])
         except MlcoreError:
             continue
         assert len(found) == 3

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
-from mlcore.models import catboost, lightgbm, lightgbm_text, sklearn, xgboost
+from mlcore.models import catboost, lightgbm, lightgbm_text, onnx, sklearn, xgboost
 from mlcore.models.ensemble import Link, TreeEnsemble
 from mlcore.models.linear import LinearModel
 from mlcore.models.neural import NeuralNetwork
@@ -20,7 +20,8 @@ Model = TreeEnsemble | LinearModel | NeuralNetwork
 
 def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
     """Return `source` in neutral form: one already, a Booster of XGBoost or LightGBM, a CatBoost model, bytes or the
-    path of a model file of one, LightGBM's text, or a fitted scikit-learn estimator.
+    path of a model file of one, an ONNX model as ModelProto, bytes or path, LightGBM's text, or a fitted scikit-learn
+    estimator.
 
     `iterations` takes the boosting rounds [first, end) alone, as XGBoost's `iteration_range` does; without it, a LightGBM
     Booster that stopped early gives those up to its best, as in its own `predict`.
@@ -36,6 +37,9 @@ def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
         return source
     if is_text(source):
         return lightgbm.parse(source.encode(), iterations=iterations)
+    if onnx.is_source(source):
+        _whole(iterations, "an ONNX model")
+        return onnx.read(source).model
     if isinstance(source, bytes | bytearray):
         return _parse(bytes(source), iterations, {})
     if isinstance(source, str | Path):
@@ -52,14 +56,18 @@ def read(source: Any, *, iterations: tuple[int, int] | None = None) -> Model:
     if is_catboost(source):
         return catboost.from_model(source, iterations)
     if sklearn.is_estimator(source):
-        if iterations not in (None, (0, 0)):
-            raise UsageError("iterations are a Booster's; a scikit-learn estimator is read whole")
+        _whole(iterations, "a scikit-learn estimator")
         return sklearn.read(source).model
     kind = f"{type(source).__module__}.{type(source).__qualname__}"
     raise UnsupportedModel(
         f"models of type {kind} are not imported; a Booster of xgboost or lightgbm is, a CatBoost model, XGBoost's JSON and "
-        "UBJ, LightGBM's text, CatBoost's JSON and .cbm, and scikit-learn's estimators"
+        "UBJ, LightGBM's text, CatBoost's JSON and .cbm, ONNX, and scikit-learn's estimators"
     )
+
+
+def _whole(iterations: tuple[int, int] | None, what: str) -> None:
+    if iterations not in (None, (0, 0)):
+        raise UsageError(f"iterations are a Booster's; {what} is read whole")
 
 
 def is_text(source: Any) -> bool:

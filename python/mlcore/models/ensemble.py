@@ -18,8 +18,8 @@ from mlcore.models.combinations import Combination
 from mlcore.models.leaves import LinearLeaves
 
 Link = Literal[
-    "argmax", "exp", "halflogit", "identity", "isolation", "probability", "ramp", "rising", "shares", "sigmoid",
-    "signed_square", "softmax", "softplus", "sorted", "step", "variance",
+    "argmax", "exp", "halflogit", "identity", "isolation", "opposite", "probability", "ramp", "rising", "share", "shares",
+    "sigmoid", "signed_square", "softmax", "softplus", "sorted", "step", "variance",
 ]  # fmt: skip
 Categories = tuple[str, ...] | tuple[float, ...]
 FORMAT: Final = 2

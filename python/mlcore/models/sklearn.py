@@ -4,34 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from mlcore.errors import UnsupportedModel, UsageError
 from mlcore.models import sklearn_hist, sklearn_linear, sklearn_trees
-from mlcore.models.ensemble import Array, TreeEnsemble
-from mlcore.models.linear import LinearModel
-from mlcore.models.neural import NeuralNetwork
+from mlcore.models.imported import Imported, Model
 
 OLDEST: Final = (1, 6)
-Model = TreeEnsemble | LinearModel | NeuralNetwork
 _ABOVE_ZERO: Final = float(np.nextafter(0.0, 1.0))
-
-
-@dataclass(frozen=True, eq=False)
-class Imported:
-    """A model, and what the estimator's `predict` makes of its scores.
-
-    `classes` are the labels of a classifier, None of a regressor. With one score a row, the second class is predicted
-    from `cutoff` on; with several, the class of the highest. `flat` unless a single output keeps an axis of its own.
-    """
-
-    model: Model
-    classes: Array | None = None
-    cutoff: float = 0.0
-    flat: bool = True
 
 
 def is_estimator(source: Any) -> bool:

@@ -37,6 +37,7 @@ _BY_SOURCE: Final = {
     "catboost": Conventions(takes_positions=False, hashes_categories=True, refuses_times=True),
     "xgboost": Conventions(absent=math.nan, refuses_unknown_categories=True, refuses_times=True),
     "lightgbm": Conventions(narrows_integers=True, joins_names=True, refuses_times=True),
+    "onnx": Conventions(recodes_numbers=False, takes_positions=False, refuses_times=True),
     "sklearn": Conventions(recodes_numbers=False, takes_positions=False, sparse_missing=False),
 }
 

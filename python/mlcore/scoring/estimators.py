@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,8 @@ import pyarrow as pa
 
 from mlcore import models
 from mlcore.errors import UnsupportedModel, UsageError
-from mlcore.models import Model, TreeEnsemble, sklearn
+from mlcore.models import Model, TreeEnsemble, onnx, sklearn
+from mlcore.models.imported import Imported
 from mlcore.preprocessing.draft import Draft
 from mlcore.preprocessing.features import Feature
 from mlcore.preprocessing.sklearn_lower import Path, lower
@@ -207,9 +209,11 @@ def _calibrator(calibrator: Any) -> Calibrator:
 def _read(model: Any, iterations: tuple[int, int] | None, missing: float | None) -> tuple[Model, dict[str, Any]]:
     """The model in neutral form, what stands for a missing value, and what the source's `predict` gives."""
     if sklearn.is_estimator(model):
-        return _read_estimator(model, iterations, missing)
+        return _read_whole(sklearn.read, model, iterations, missing)
     if models.is_catboost(model):
         return _read_catboost(model, iterations, missing)
+    if onnx.is_source(model):
+        return _read_whole(onnx.read, model, iterations, missing)
     if hasattr(model, "booster_"):
         return _read_lightgbm(model, iterations, missing)
     if not hasattr(model, "get_booster"):
@@ -274,12 +278,12 @@ def _missing(read: Model, missing: float | None) -> float:
     return math.nan if missing is None else missing
 
 
-def _read_estimator(
-    estimator: Any, iterations: tuple[int, int] | None, missing: float | None
+def _read_whole(
+    read: Callable[[Any], Imported], model: Any, iterations: tuple[int, int] | None, missing: float | None
 ) -> tuple[Model, dict[str, Any]]:
     if iterations not in (None, (0, 0)):
-        raise UsageError("iteration_range is for Boosters; a scikit-learn estimator is scored whole")
-    found = sklearn.read(estimator)
+        raise UsageError("iteration_range is for Boosters; a scikit-learn estimator or an ONNX model is scored whole")
+    found = read(model)
     return found.model, {
         "predicts": "value" if found.classes is None else "label",
         "missing": _missing(found.model, missing),

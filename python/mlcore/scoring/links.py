@@ -19,7 +19,7 @@ def apply(link: Link, margins: Array, backend: Backend, *, steepness: float = 1.
     `steepness` is what a sigmoid multiplies its margins by. Margins may be infinite: exp of a large one is, and the
     softmax of one is NaN, as in the libraries.
     """
-    if link in ("identity", "probability"):
+    if link in ("identity", "probability", "share"):
         return margins
     if link == "sigmoid" and steepness == 1 and margins.dtype == np.float32:
         return sigmoid(margins, backend)  # cannot overflow, and a single row is in a hurry
@@ -77,6 +77,8 @@ _LINKS: Final[dict[Link, Callable[[Array], Array]]] = {
     "softplus": lambda margins: np.log1p(np.exp(margins)),
     "signed_square": lambda margins: np.sign(margins) * margins * margins,
     "softmax": softmax,
+    "share": lambda margins: margins,
+    "opposite": lambda margins: np.concatenate([-margins, margins], axis=1),
     "probability": lambda margins: margins,
     "halflogit": lambda margins: _logistic(2 * margins),
     "ramp": lambda margins: _shares((np.clip(margins, -1, 1) + 1) / 2),

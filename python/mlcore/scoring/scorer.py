@@ -160,7 +160,17 @@ class Scorer:
     def predict_proba(self, X: Any, *, base_margin: Any = None) -> Array:
         """Return the probability of each class, shape (n, classes); of each label, where a row may have several."""
         link = self.model.link
-        if link not in ("sigmoid", "softmax", "argmax", "halflogit", "probability", "ramp", "shares"):
+        if link not in (
+            "sigmoid",
+            "softmax",
+            "argmax",
+            "halflogit",
+            "opposite",
+            "probability",
+            "ramp",
+            "share",
+            "shares",
+        ):
             raise AttributeError(f"predict_proba needs a classifier; this model's objective is {self.model.objective}")
         margins = self._margins(X, base_margin)
         if link == "argmax":
@@ -427,7 +437,7 @@ class Scorer:
         assert isinstance(self.model, TreeEnsemble)
         margins = self._scaled(margins)
         if any(self.model.bias):
-            margins += self.model.bias
+            margins += np.array(self.model.bias, margins.dtype)
         return margins
 
     def _scaled(self, sums: Array) -> Array:
@@ -441,7 +451,7 @@ class Scorer:
 
     def _given_base(self, base_margin: Any) -> Array:
         if isinstance(self.model, TreeEnsemble) and self.model.bias:
-            raise UsageError("a CatBoost model's margins start from none of the rows' own; add base_margin to them")
+            raise UsageError("this model adds its bias after its trees; no base_margin takes its place")
         given = np.array(base_margin, self.dtype)
         if given.ndim == 1:
             given = given[:, None]
