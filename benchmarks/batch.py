@@ -8,7 +8,6 @@ import statistics
 import subprocess
 import sys
 import time
-import venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,25 +15,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from common import RESULTS, ROOT, WORK, flights, spread, write
+from common import RESULTS, ROOT, WORK, environment, flights, spread, write
 
 import mlcore
 from mlcore import Profile
 from mlcore.scoring import score_files
-
-ENVIRONMENT = ROOT / "benchmarks" / "environments" / "evidently.txt"
-
-
-def peer_python() -> Path:
-    """Return the interpreter of the peer's own environment; made once."""
-    folder = WORK / "evidently"
-    done = folder / "installed.txt"
-    if not done.exists() or done.read_text() != ENVIRONMENT.read_text():
-        venv.create(folder, with_pip=True, clear=True)
-        python = folder / "bin" / "python"
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", ENVIRONMENT], check=True)
-        done.write_text(ENVIRONMENT.read_text())
-    return folder / "bin" / "python"
 
 
 def bundle_of(project: Path) -> Path:
@@ -133,7 +118,7 @@ def _output(command: list[Any]) -> str:
 
 def main(rows: int | None = None, repeats: int = 3, results: Path = RESULTS) -> list[dict[str, Any]]:
     """Measure the job without drift, then with it."""
-    project, python = flights(rows), peer_python()
+    project, python = flights(rows), environment("evidently")
     found: list[dict[str, Any]] = []
     for watch in (False, True):
         measured, notes = measure(project, python, repeats=repeats, watch=watch)

@@ -9,7 +9,9 @@ import statistics
 import subprocess
 import sys
 import time
+import venv
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "bench"
 RESULTS = ROOT / "benchmarks" / "results"
+VERSIONS = ("mlcore", "numpy", "pyarrow", "numba", "xgboost-cpu", "lightgbm", "catboost", "scikit-learn")
 
 
 def flights(rows: int | None) -> Path:
@@ -31,16 +34,37 @@ def flights(rows: int | None) -> Path:
     return folder
 
 
+def environment(name: str) -> Path:
+    """Return the interpreter of a peer's own environment, of environments/NAME.txt; made once, and again when that changes."""
+    wanted = ROOT / "benchmarks" / "environments" / f"{name}.txt"
+    folder = WORK / name
+    done, python = folder / "installed.txt", folder / "bin" / "python"
+    if not done.exists() or done.read_text() != wanted.read_text():
+        venv.create(folder, with_pip=True, clear=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", wanted], check=True)
+        done.write_text(wanted.read_text())
+    return python
+
+
 def alternate(sides: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
     """Return each side's seconds over `repeats` rounds; the sides take turns, after one unmeasured round each."""
-    for side in sides.values():
+
+    def timed(side: Callable[[], Any]) -> float:
+        started = time.perf_counter()
         side()
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
+        return time.perf_counter() - started
+
+    return rounds({name: partial(timed, side) for name, side in sides.items()}, repeats)
+
+
+def rounds(turns: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
+    """Return the seconds that each side says its turn took, over `repeats` rounds after an unmeasured one."""
+    for turn in turns.values():
+        turn()
+    seconds: dict[str, list[float]] = {name: [] for name in turns}
     for _ in range(repeats):
-        for name, side in sides.items():
-            started = time.perf_counter()
-            side()
-            seconds[name].append(time.perf_counter() - started)
+        for name, turn in turns.items():
+            seconds[name].append(turn())
     return seconds
 
 
@@ -62,9 +86,7 @@ def machine() -> dict[str, Any]:
         "instruction sets": [flag for flag in ("avx2", "bmi2", "avx512f", "avx512bw", "avx512_vbmi") if flag in flags],
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {
-            name: _version(name) for name in ("mlcore", "numpy", "pyarrow", "numba", "xgboost-cpu", "scikit-learn")
-        },
+        "versions": {name: _version(name) for name in VERSIONS},
         "commit": commit,
     }
 
@@ -84,29 +106,42 @@ def copy_bandwidth() -> float:
     return 2 * source.nbytes / statistics.median(seconds)
 
 
-def write(name: str, title: str, rows: list[dict[str, Any]], notes: list[str], results: Path) -> None:
-    """Write a result as JSON and Markdown, and print the Markdown."""
+def write(
+    name: str,
+    title: str,
+    rows: list[dict[str, Any]],
+    notes: list[str],
+    results: Path,
+    more: Mapping[str, list[dict[str, Any]]] | None = None,
+) -> None:
+    """Write a result, and `more` tables below it, as JSON and Markdown, and print the Markdown."""
     results.mkdir(parents=True, exist_ok=True)
-    facts = machine()
+    facts, more = machine(), more or {}
     (results / f"{name}.json").write_text(
-        json.dumps({"title": title, "machine": facts, "rows": rows, "notes": notes}, indent=1) + "\n"
+        json.dumps({"title": title, "machine": facts, "rows": rows, **more, "notes": notes}, indent=1) + "\n"
     )
-    columns = list(dict.fromkeys(key for row in rows for key in row))
     lines = [
         f"# {title}",
         "",
         f"{facts['processor']}, {', '.join(facts['instruction sets'])}; commit {facts['commit']}; "
         + ", ".join(f"{k} {v}" for k, v in facts["versions"].items()),
         "",
+        *_table(rows),
     ]
-    lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
+    for heading, below in more.items():
+        lines += ["", f"## {heading}", "", *_table(below)]
     lines += ["", *[f"- {note}" for note in notes], ""]
     (results / f"{name}.md").write_text("\n".join(lines))
     print("\n".join(lines))
 
 
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    return lines + ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
+
+
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return "" if value is None else str(value)
+    return "" if value is None else str(value).replace("|", "\\|")

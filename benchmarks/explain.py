@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import xgboost
 from common import RESULTS, WORK, alternate, spread, write
-from score import matrix, model
+from isas import model
 
 import mlcore
+from data import matrix
 from mlcore import backend as backends
 
 DEPTHS = (6, 8)
@@ -73,4 +74,4 @@ def check(ours: np.ndarray, theirs: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    side(sys.argv[1], int(sys.argv[2]))
+    side(sys.argv[1], int(sys.argv[2])) if sys.argv[1:] else main()

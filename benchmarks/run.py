@@ -1,4 +1,4 @@
-"""Run the benchmarks, all or some, and write their results: python benchmarks/run.py [score models explain …]."""
+"""Run the benchmarks, all or some, and write their results: python benchmarks/run.py [score isas explain …]."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-NAMES = ("score", "models", "explain", "batch", "startup", "ops")
+NAMES = ("score", "isas", "explain", "batch", "startup", "ops")
 
 
 def main() -> None:
@@ -19,10 +19,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="about so many flights (default: all)")
     parser.add_argument("--repeats", type=int, help="rounds (default: each benchmark's own)")
     parser.add_argument("--results", type=Path, help="where results go (default: benchmarks/results)")
+    parser.add_argument("--points", action="append", help="score: the points whose name holds this; may be repeated")
     options = parser.parse_args()
     given = {"rows": options.rows, "repeats": options.repeats, "results": options.results}
     for name in options.names or NAMES:
-        importlib.import_module(name).main(**{key: value for key, value in given.items() if value is not None})
+        of_score = {"points": options.points} if name == "score" else {}
+        words = {key: value for key, value in {**given, **of_score}.items() if value is not None}
+        importlib.import_module(name).main(**words)
 
 
 if __name__ == "__main__":

@@ -1,104 +1,141 @@
-"""Scoring alone: a 500 × depth-6 XGBoost model on 28 float32 columns of the flights, in memory, one thread, to margins."""
+"""Scoring in memory, one thread: 24 models, each beside the library that trained it and every peer that takes it."""
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import xgboost
-from common import RESULTS, WORK, alternate, copy_bandwidth, flights, spread, write
+from common import RESULTS, ROOT, WORK, rounds, write
+from peer import TAKES, Peer, Unsupported
+from points import Point, chosen
+from threadpoolctl import threadpool_limits
 
 import mlcore
-from mlcore import backend as backends
+from data import Array
+from mlcore.errors import UnsupportedModel
 
-LEAKS = ("dep_time", "dep_delay", "arr_time", "air_time", "arr_delay")
+sys.path.append(str(ROOT / "benchmarks" / "peers"))
+from turn import CALLS, FEW, blocks, turn
 
-
-def matrix(rows: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return 28 columns known before departure (strings as float32 codes), and whether the flight was late."""
-    files = sorted((flights(rows) / "data").glob("*.parquet"))
-    table = pa.concat_tables([pq.read_table(path) for path in files])
-    late = table["arr_delay"].to_numpy(zero_copy_only=False)
-    columns = []
-    for name in [name for name in table.column_names if name not in (*LEAKS, "year", "time_hour")]:
-        values = table[name].combine_chunks()
-        if pa.types.is_string(values.type):
-            values = values.dictionary_encode().indices
-        columns.append(values.to_numpy(zero_copy_only=False).astype(np.float32))
-    X = np.stack(columns, axis=1)[:, :28]
-    known = ~np.isnan(late)
-    return np.ascontiguousarray(X[known]), late[known] > 15
+Result = dict[str, Any]
+Turns = dict[str, Callable[[], float]]
 
 
-def model(X: np.ndarray, late: np.ndarray, trees: int, depth: int = 6) -> xgboost.Booster:
-    """Return the trained model; made once a shape."""
-    path = WORK / f"score-{len(X)}-{X.shape[1]}-{trees}-{depth}.ubj"
-    if not path.exists():
-        params = {"objective": "binary:logistic", "max_depth": depth, "eta": 0.1, "nthread": 2}
-        xgboost.train(params, xgboost.DMatrix(X, late), trees).save_model(path)
-    return xgboost.Booster(model_file=str(path))
-
-
-def main(rows: int | None = None, repeats: int = 5, results: Path = RESULTS, trees: int = 500) -> list[dict[str, Any]]:
-    """Measure every side that runs here; each instruction set has a process of its own, with XGBoost beside it."""
-    X, late = matrix(rows)
-    booster = model(X, late, trees)
-    np.save(WORK / "score-X.npy", X)
-    booster.save_model(WORK / "score.ubj")
-    native = [("cpu", isa) for isa in backends.select("cpu").kernels.isas()]
-    found = []
-    for backend, isa in [*native, ("numba", "")]:
-        environment = {**os.environ, "MLCORE_ISA": isa} if isa else dict(os.environ)
-        command = [sys.executable, __file__, backend, str(repeats)]
-        subprocess.run(command, env=environment, check=True)
-        found += [dict(row) for row in json.loads((WORK / "score-side.json").read_text())]
-    bandwidth = copy_bandwidth()
-    for row in found:
-        row["share of copy bandwidth"] = X.nbytes / row["median_s"] / bandwidth
+def main(
+    rows: int | None = None, repeats: int = 3, results: Path = RESULTS, points: list[str] | None = None
+) -> list[Result]:
+    """Measure each point with all its sides by turns."""
+    found: list[Result] = []
+    every: list[Result] = []
+    for point in chosen(points):
+        print(point.name, file=sys.stderr, flush=True)
+        row, sides = measure(point, rows, repeats)
+        found.append(row)
+        every += sides
     notes = [
-        f"{len(X):,} rows × {X.shape[1]} columns, {trees} trees of depth 6; margins bit-equal before anything is timed",
-        f"the peer is the faster of inplace_predict on C- and F-order arrays (predict on a DMatrix keeps its last answer); xgboost {xgboost.__version__}, nthread=1",
-        f"one thread copies {bandwidth / 1e9:.1f} GB/s here",
+        "one thread on every side; sides take turns in one run, peers in processes and environments of their own; medians",
+        "mlcore's answers are the library's bit for bit before anything is timed: margins, or a forest's probabilities",
+        "difference: the largest, of probabilities, between a peer and the library; the best peer is the quickest, whatever its difference",
+        "the library is asked in the quickest of its ways; what holds a batch (Pool, DMatrix, float64 copy) is made before the clock starts, for fewer than 1,000 rows inside",
     ]
-    write("score", "Scoring in memory, one thread", found, notes, results)
+    write("score", "Scoring in memory beside libraries and peers, one thread", found, notes, results, {"peers": every})
     return found
 
 
-def side(backend: str, repeats: int) -> None:
-    """Measure one backend against XGBoost, alternating."""
-    X = np.load(WORK / "score-X.npy")
-    F, booster = np.asfortranarray(X), xgboost.Booster(model_file=str(WORK / "score.ubj"))
-    booster.set_param({"nthread": 1})
-    scorer = mlcore.compile(booster, backend=backend, threads=1)
-    peers = {
-        "inplace_predict, C order": lambda: booster.inplace_predict(X, predict_type="margin"),
-        "inplace_predict, F order": lambda: booster.inplace_predict(F, predict_type="margin"),
-    }
-    ours = scorer.margin(F)
-    for name, peer in peers.items():
-        if peer().tobytes() != ours.tobytes():
-            raise SystemExit(f"margins differ from XGBoost's {name}")
-    quick = {name: statistics.median(times) for name, times in alternate(peers, 1).items()}
-    best = min(quick, key=lambda name: quick[name])
-    name = f"mlcore {backend} {scorer.backend.isa}"
-    seconds = alternate({best: peers[best], name: lambda: scorer.margin(F)}, repeats)
-    trees = len(X) * scorer.model.n_trees
-    rows = [
-        {"side": f"{label} (beside {name})" if label == best else label, **spread(times), "Mrows/s": len(X) / statistics.median(times) / 1e6,
-         "G row·trees/s": trees / statistics.median(times) / 1e9,
-         "× XGBoost": statistics.median(seconds[best]) / statistics.median(times)}
-        for label, times in seconds.items()
+def measure(point: Point, limit: int | None, repeats: int) -> tuple[Result, list[Result]]:
+    """Return the row of a point and those of its peers."""
+    X, y = point.make(limit)
+    path = point.model(X, y)
+    X = X[: point.batch] if point.batch >= FEW else X[: CALLS * point.batch]
+    model = point.library.load(path)
+    with ExitStack() as stack:
+        stack.enter_context(threadpool_limits(1))
+        turns, wanted = library_side(point, model, X)
+        facts = mlcore_side(point, model, X, wanted, turns)
+        peers, refusals = peers_of(point, path, X, stack)
+        turns |= {name: peer.turn for name, peer in peers.items()}
+        seconds = rounds(turns, repeats)
+    each = {side: statistics.median(times) / len(wanted) * 1e6 for side, times in seconds.items()}
+    expected = probability(wanted)
+    sides = [
+        {"point": point.name, "peer": peer.name, "µs/row": each[name], "× mlcore": _ratio(each, name, "mlcore"),
+         "difference": float(np.abs(peer.probability - expected).max())}
+        for name, peer in peers.items()
     ]  # fmt: skip
-    (WORK / "score-side.json").write_text(json.dumps(rows))
+    best = min(peers, key=lambda name: each[name], default=None)
+    row = {
+        "point": point.name,
+        "library µs/row": each["library"],
+        "mlcore µs/row": each.get("mlcore", facts.get("refused")),
+        "× library": _ratio(each, "library", "mlcore"),
+        "best peer": peers[best].name if best else None,
+        "peer µs/row": each[best] if best else None,
+        "× best peer": _ratio(each, best, "mlcore"),
+        "engine": facts.get("engine"),
+        "largest difference of a peer": max((side["difference"] for side in sides), default=None),
+        "mlcore min–max": _extremes(seconds.get("mlcore"), len(wanted)),
+    }
+    refused = [{"point": point.name, "peer": name, "not supported": reason} for name, reason in refusals.items()]
+    return row, [*sides, *refused]
+
+
+def library_side(point: Point, model: Any, X: Array) -> tuple[Turns, Array]:
+    """Return the library's turn, with the rows held in its quickest way, and its answers."""
+    if point.batch < FEW:
+        call, given = point.library.few(model), blocks(X, point.batch)
+        return {"library": partial(turn, call, given)}, np.concatenate([call(block) for block in given])
+    call = point.library.call(model)
+    ways = {name: partial(turn, call, [held]) for name, held in point.library.held(X).items()}
+    tried = rounds(ways, 1) if len(ways) > 1 else {name: [0.0] for name in ways}
+    return {"library": ways[min(tried, key=lambda name: tried[name])]}, call(X)
+
+
+def mlcore_side(point: Point, model: Any, X: Array, wanted: Array, turns: Turns) -> Result:
+    """Add our turn once its answers are the library's, bit for bit; return the engines, or why the model is refused."""
+    try:
+        scorer = mlcore.compile(model, threads=1)
+    except UnsupportedModel as error:
+        return {"refused": str(error)}
+    call = getattr(scorer, point.library.answer)
+    given = blocks(X, point.batch) if point.batch < FEW else [np.asfortranarray(X)]
+    if np.concatenate([call(block) for block in given]).tobytes() != wanted.tobytes():
+        raise SystemExit(f"{point.name}: mlcore and the library disagree")
+    turns["mlcore"] = partial(turn, call, given)
+    engines = dict.fromkeys(engine for plan in scorer.describe()["plans"] for engine in plan["engines"])
+    return {"engine": ", ".join(engines)}
+
+
+def peers_of(point: Point, model: Path, X: Array, stack: ExitStack) -> tuple[dict[str, Peer], dict[str, str]]:
+    """Start every peer, and say why one does not take part."""
+    rows = WORK / "points" / "rows.npy"
+    np.save(rows, X)
+    peers, refusals = {}, {}
+    for name in TAKES:
+        try:
+            peers[name] = stack.enter_context(Peer(name, point.by, model, rows, point.batch))
+        except Unsupported as error:
+            refusals[name] = str(error)
+    return peers, refusals
+
+
+def probability(answers: Array) -> Array:
+    """Return the probability of the second class: a forest's own, or the logistic of a margin."""
+    return answers[:, 1] if answers.ndim > 1 else 1 / (1 + np.exp(-answers.astype(np.float64)))
+
+
+def _ratio(each: dict[str, float], above: str | None, below: str) -> float | None:
+    return each[above] / each[below] if above in each and below in each else None
+
+
+def _extremes(seconds: list[float] | None, rows: int) -> str | None:
+    return f"{min(seconds) / rows * 1e6:.4g}–{max(seconds) / rows * 1e6:.4g}" if seconds else None
 
 
 if __name__ == "__main__":
-    side(sys.argv[1], int(sys.argv[2]))
+    main(points=sys.argv[1:] or None)

@@ -38,10 +38,10 @@ def results(folder: Path, name: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_each_side_is_measured_and_written(tmp_path: Path) -> None:
-    command = [sys.executable, str(FOLDER / "run.py"), "score", "explain", "startup", "ops"]
+    command = [sys.executable, str(FOLDER / "run.py"), "isas", "explain", "startup", "ops"]
     options = ["--rows", str(ROWS), "--repeats", "1", "--results", str(tmp_path)]
     subprocess.run([*command, *options], check=True, capture_output=True, env=dict(os.environ))
-    score = {row["side"].split(" (")[0]: row for row in results(tmp_path, "score")["rows"]}
+    score = {row["side"].split(" (")[0]: row for row in results(tmp_path, "isas")["rows"]}
     assert {"mlcore cpu portable", "mlcore numba llvm"} <= set(score)
     assert all(row["median_s"] > 0 and row["× XGBoost"] > 0 for row in score.values())
     explain = results(tmp_path, "explain")["rows"]
@@ -56,17 +56,22 @@ def test_each_side_is_measured_and_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_models_of_every_library_are_measured(bench: Any, tmp_path: Path) -> None:
-    models = bench("models")
-    points = (
-        "XGBoost 1000 × d3",
-        "LightGBM 100 × 31 leaves",
-        "random forest, 100 × d8",
-        "HistGradientBoosting, 100 × 31 leaves",
-    )
-    rows = models.main(ROWS, 1, tmp_path, points)
-    assert [(row["model"], row["call"]) for row in rows] == [(p, call) for p in points for call in ("batch", "one row")]
-    assert all(row["× library"] > 0 for row in rows)
+def test_points_of_every_library_are_measured_without_their_peers(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, peer = bench("score"), bench("peer")
+
+    def absent(*words: Any) -> None:
+        raise peer.Unsupported("not installed")
+
+    monkeypatch.setattr(score, "Peer", absent)
+    asked = ["XGBoost 1,000 × d3", "LightGBM 100 × 31", "random forest 100 × d8", "HistGradientBoosting"]
+    rows = score.main(ROWS, 1, tmp_path, asked)
+    assert len(rows) == len(asked)
+    assert all(row["× library"] > 0 and row["best peer"] is None for row in rows)
+    refused = results(tmp_path, "score")["peers"]
+    assert len(refused) == len(asked) * len(peer.TAKES)
+    assert {row["not supported"] for row in refused} == {"not installed"}
 
 
 @pytest.mark.slow
@@ -93,18 +98,18 @@ def test_margins_a_last_bit_apart_stop_the_scoring_benchmark(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     xgboost = pytest.importorskip("xgboost")
-    score = bench("score")
+    isas = bench("isas")
     X = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
-    np.save(tmp_path / "score-X.npy", X)
+    np.save(tmp_path / "isas-X.npy", X)
     xgboost.train({"objective": "binary:logistic"}, xgboost.DMatrix(X, X[:, 0] > 0), 3).save_model(
-        tmp_path / "score.ubj"
+        tmp_path / "isas.ubj"
     )
-    monkeypatch.setattr(score, "WORK", tmp_path)
+    monkeypatch.setattr(isas, "WORK", tmp_path)
     compiled = mlcore.compile
-    score.side("cpu", 1)
-    monkeypatch.setattr(score.mlcore, "compile", lambda *words, **options: Off(compiled(*words, **options)))
+    isas.side("cpu", 1, 1)
+    monkeypatch.setattr(isas.mlcore, "compile", lambda *words, **options: Off(compiled(*words, **options)))
     with pytest.raises(SystemExit, match="margins differ"):
-        score.side("cpu", 1)
+        isas.side("cpu", 1, 1)
 
 
 def test_values_that_differ_stop_the_explaining_benchmark(bench: Any) -> None:

@@ -176,7 +176,7 @@ def test_scale_and_bias(growth: str) -> None:
     model.set_scale_and_bias(0.3, -1.7)
     scorer = check(model)
     assert (scorer.model.scale, scorer.model.bias) == (0.3, (-1.7,))
-    with pytest.raises(UsageError, match="start from none of the rows' own"):
+    with pytest.raises(UsageError, match="adds its bias after its trees"):
         scorer.margin(X, base_margin=np.zeros(ROWS))
 
 
