@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import catboost
 import numpy as np
 import pytest
 import xgboost
@@ -67,6 +68,17 @@ def test_describe_says_which_engines_run() -> None:
     assert found["500 leaves", "auto"] == {"deep"}
     assert found["depth 6", "deep"] == {"deep"}
     assert found["depth 6", "walk"] == {"walk"}
+
+
+@pytest.mark.parametrize("depth", [1, 4, 6, 8])
+def test_trees_that_ask_one_question_a_level_need_no_selects(depth: int) -> None:
+    model = catboost.CatBoostRegressor(
+        iterations=20, depth=depth, verbose=0, thread_count=1, allow_writing_files=False
+    ).fit(X, Y)
+    for engine in ("auto", "planes", "deep", "walk"):
+        scorer = mlcore.compile(model, engine=engine, backend="cpu")
+        assert bits(scorer.margin(X), model.predict(X))
+        assert set(scorer.describe()["plans"][0]["engines"]) == {engine if engine in ("deep", "walk") else "oblivious"}
 
 
 def test_an_engine_that_does_not_exist_is_refused() -> None:
