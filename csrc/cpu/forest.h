@@ -96,7 +96,7 @@ struct Tree {
   uint8_t bits;    // of a leaf's number; 0: one leaf; of a deep tree its depth, up to 255
   int32_t output;  // the first output that leaf values are added to
   int64_t first;   // oblivious: offset of `bits` plane numbers; complete: of 2^bits - 1 in heap order; network: of its
-                  // muxes; deep: of its nodes
+                   // muxes; deep: of its nodes
   int64_t count;   // muxes, or nodes of a deep tree
   int64_t leaves;  // offset of a table of max(kFewestLeaves, 2^bits) values for each of `width` outputs
   int64_t root;    // offset of the tree's nodes

@@ -255,7 +255,7 @@ def test_base_values_are_added_after_the_trees(aggregate: str, base: Any) -> Non
     attributes = {} if base is None else {"base_values": base}
     model = ensemble(trees, aggregate_function=aggregate, n_targets=targets, **attributes)
     scorer = check(model, X[:, :2].copy())
-    with pytest.raises(UsageError, match="base values after its trees") if base else pytest.raises(AssertionError):
+    with pytest.raises(UsageError, match="adds its bias after its trees") if base else pytest.raises(AssertionError):
         scorer.margin(X[:, :2], base_margin=np.zeros(400))
         raise AssertionError
     again = models.from_arrow(scorer.model.to_arrow())
