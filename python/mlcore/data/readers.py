@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -51,17 +52,30 @@ def _expand(source: str | Path, suffixes: tuple[str, ...]) -> list[Path]:
 def open_parquet(path: Path, *, dictionaries: bool = True, metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:
     """Return an open Parquet file; with `dictionaries`, its string columns are read dictionary-encoded.
 
-    `metadata` spares reading it again, for a file that was open before.
+    `metadata` is what `metadata_of` gave, which spares reading it again.
 
     Raises:
         DataError: the file is absent, empty, cut short, or not Parquet.
     """
-    try:
+    metadata = metadata or metadata_of(path)
+    texts = [field.name for field in metadata.schema.to_arrow_schema() if dictionaries and is_text(field.type)]
+    with _named(path):  # a mapped file that is cut short would kill us; columns of a file at hand need no reading ahead
+        return pq.ParquetFile(path, metadata=metadata, read_dictionary=texts, pre_buffer=False)
+
+
+def metadata_of(path: Path) -> pq.FileMetaData:
+    """Return what a Parquet file says of itself; DataError as of `open_parquet`."""
+    with _named(path):
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty")
-        metadata = metadata or pq.read_metadata(path)
-        texts = [field.name for field in metadata.schema.to_arrow_schema() if dictionaries and is_text(field.type)]
-        return pq.ParquetFile(path, metadata=metadata, read_dictionary=texts)  # mapped, a file cut short would kill us
+        return pq.read_metadata(path)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn pyarrow's errors into one that names the file and what to do."""
+    try:
+        yield
     except pa.ArrowException as error:
         if path.name.endswith(SUFFIXES[1:]):
             raise DataError(f"{path} is CSV, not Parquet; `mlcore ingest` makes Parquet of it") from error

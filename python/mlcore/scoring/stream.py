@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlcore.data.files import output_error
-from mlcore.data.readers import check_columns, open_parquet, read_group
+from mlcore.data.readers import check_columns, metadata_of, open_parquet, read_group
 from mlcore.data.times import moment
 from mlcore.data.types import is_text
 from mlcore.errors import DataError, SchemaMismatch
@@ -96,8 +96,8 @@ class FileJob:
             DataError, SchemaMismatch: it has not.
         """
         self._fingerprint = fingerprint(self.source)
-        with open_parquet(self.source) as parquet:
-            self._metadata, schema = parquet.metadata, parquet.schema_arrow
+        self._metadata = metadata_of(self.source)
+        schema = self._metadata.schema.to_arrow_schema()
         if self._metadata.num_rows == 0:
             raise DataError(f"{self.source} has zero rows: nothing to score")
         time = [self.selection.time] if self.selection.time and (self.selection.since or self.selection.until) else []
