@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "cpu/block.h"
@@ -169,76 +170,99 @@ void network(const Forest& forest, const Tree& tree, const Planes& planes, Sum* 
   for (; at < rows; at += V::rows) network<V, Bits, 1>(forest, tree, planes, at, sums);
 }
 
-// Writes the cells that deep trees look at, those of a block's rows one after another.
-inline void fill_cells(const Forest& forest, const BlockColumn* columns, int64_t rows, int64_t apart, uint16_t* cells) {
-  for (size_t v = 0; v < forest.cells.size(); ++v) {
-    const Cell& cell = forest.cells[v];
-    uint16_t* out = cells + static_cast<int64_t>(v) * apart;
-    if (cell.column < 0) {
-      std::fill(out, out + rows, uint16_t{0});
-      continue;
-    }
-    const BlockColumn& column = columns[cell.column];
-    const auto* wide = static_cast<const uint16_t*>(column.codes.data);
-    const auto* narrow = static_cast<const uint8_t*>(column.codes.data);
-    if (column.codes.wide)
-      std::copy(wide, wide + rows, out);
-    else
-      std::copy(narrow, narrow + rows, out);
-    if (cell.set >= 0) {
-      const uint64_t* set = forest.sets.data() + cell.set * forest.set_words;
-      for (int64_t row = 0; row < rows; ++row) out[row] = (set[out[row] >> 6] >> (out[row] & 63)) & 1;
-    }
-    if (!column.any_missing) continue;
-    for (int64_t w = 0; w < (rows + 63) / 64; ++w)
-      for (uint64_t left = column.missing[w]; left != 0; left &= left - 1)
-        out[64 * w + __builtin_ctzll(left)] = cell.missing_right ? kNoCode : 0;
+// The cell of kBlockRows rows from `first` on.
+inline void fill_cell(const Forest& forest, const BlockColumn* columns, const Cell& cell, int64_t first,
+                      uint16_t* out) {
+  if (cell.column < 0) {
+    std::fill(out, out + kBlockRows, uint16_t{0});
+    return;
   }
+  const BlockColumn& column = columns[cell.column];
+  const auto* wide = static_cast<const uint16_t*>(column.codes.data) + first;
+  const auto* narrow = static_cast<const uint8_t*>(column.codes.data) + first;
+  if (column.codes.wide)
+    std::copy(wide, wide + kBlockRows, out);
+  else
+    std::copy(narrow, narrow + kBlockRows, out);
+  if (cell.set >= 0) {
+    const uint64_t* set = forest.sets.data() + cell.set * forest.set_words;
+    for (int64_t row = 0; row < kBlockRows; ++row) out[row] = (set[out[row] >> 6] >> (out[row] & 63)) & 1;
+  }
+  if (!column.any_missing) return;
+  for (int64_t w = 0; w < kBlockWords; ++w)
+    for (uint64_t left = column.missing[first / 64 + w]; left != 0; left &= left - 1)
+      out[64 * w + __builtin_ctzll(left)] = cell.missing_right ? kNoCode : 0;
 }
 
-constexpr int kDeepRows = 16;  // side by side: while one waits for its node, the others go on
+// Writes the cells that deep trees look at, row after row: a row on its way down stays with its own few cache lines.
+inline void fill_cells(const Forest& forest, const BlockColumn* columns, int64_t rows, uint16_t* cells) {
+  const int64_t stride = forest.cell_stride(), count = static_cast<int64_t>(forest.cells.size());
+  const Cell none{-1, -1, false};
+  uint16_t four[4][kBlockRows];
+  for (int64_t first = 0; first < rows; first += kBlockRows)
+    for (int64_t v = 0; v < stride; v += 4) {
+      for (int64_t k = 0; k < 4; ++k)
+        fill_cell(forest, columns, v + k < count ? forest.cells[static_cast<size_t>(v + k)] : none, first, four[k]);
+      for (int64_t row = 0; row < kBlockRows; ++row) {
+        const uint64_t packed = four[0][row] | (uint64_t{four[1][row]} << 16) | (uint64_t{four[2][row]} << 32) |
+                                (uint64_t{four[3][row]} << 48);
+        std::memcpy(cells + (first + row) * stride + v, &packed, sizeof packed);
+      }
+    }
+}
+
+constexpr int kDeepRows = 32;  // side by side: while one waits for its node, the others go on
 constexpr int kDeepSteps = 6;  // between looks at who has reached a leaf
+constexpr int64_t kNodesOfLine = 64 / sizeof(DeepNode);
 
 // Rows on their way down a tree. Who arrives makes room for the next row: no row waits for the slowest of its company.
 struct Walkers {
-  int32_t at[kDeepRows] = {};
-  int32_t row[kDeepRows] = {};
+  int64_t at[kDeepRows] = {};
+  const uint16_t* cells[kDeepRows];
+  int32_t row[kDeepRows];
   uint32_t active = 0;
+
+  void send(int i, const uint16_t* from, int64_t stride, int32_t next) {
+    at[i] = 0;
+    cells[i] = from + next * stride;
+    row[i] = next;
+  }
 };
 
 template <typename V, typename Sum>
 void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t rows, int64_t apart, Sum* sums) {
   const DeepNode* nodes = forest.deep_nodes.data() + tree.first;
-  const int32_t* origin = forest.deep_origin.data() + tree.first;
-  const Sum* values = forest.values<Sum>().nodes.data() + tree.root * forest.width;
-  const int shift = __builtin_ctzll(static_cast<uint64_t>(apart));  // a power of 2
+  const Sum* values = forest.values<Sum>().vectors.data() + tree.leaves;
+  const int64_t stride = forest.cell_stride();
+  if (rows >= tree.count / kNodesOfLine)  // most of its lines will be asked for: at once is sooner than one by one
+    for (int64_t i = 0; i < tree.count; i += kNodesOfLine) __builtin_prefetch(nodes + i, 0, 2);
   Walkers walkers;
   int32_t next = 0;
   for (; next < kDeepRows; ++next) {  // blocks are whole granules of rows
-    walkers.row[next] = next;
+    walkers.send(next, cells, stride, next);
     walkers.active |= 1u << next;
   }
   while (walkers.active != 0) {
     for (int step = 0; step < kDeepSteps; ++step)
+#pragma GCC unroll 32
       for (int i = 0; i < kDeepRows; ++i) {
-        const DeepNode node = nodes[walkers.at[i]];
-        const uint16_t cell = cells[(size_t{node.cell} << shift) + static_cast<size_t>(walkers.row[i])];
-        walkers.at[i] = scalar(node.left + (cell >= node.code));
+        const DeepNode& node = nodes[walkers.at[i]];
+        walkers.at[i] = static_cast<uint32_t>(node.left + (walkers.cells[i][node.cell] >= node.code));
+        keep_in_memory(walkers.at[i]);
       }
     uint32_t arrived = 0;
     for (int i = 0; i < kDeepRows; ++i)
       arrived |= static_cast<uint32_t>(nodes[walkers.at[i]].left == walkers.at[i]) << i;
     for (arrived &= walkers.active; arrived != 0; arrived &= arrived - 1) {
       const int i = __builtin_ctz(arrived);
-      const Sum* leaf = values + int64_t{origin[walkers.at[i]]} * forest.width;
+      const Sum* leaf = values + nodes[walkers.at[i]].number() * forest.width;
       for (int64_t j = 0; j < forest.width; ++j)
         sums[(tree.output + j) * apart + V::template position<Sum>(walkers.row[i])] += leaf[j];
       if (next == rows) {
         walkers.active &= ~(1u << i);
         continue;
       }
-      walkers.at[i] = 0;
-      walkers.row[i] = next++;
+      walkers.send(i, cells, stride, next++);
     }
   }
 }
@@ -246,7 +270,7 @@ void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t
 template <typename V, typename Sum>
 void walk(const Forest& forest, const Tree& tree, const BlockColumn* columns, int64_t rows, int64_t apart, Sum* sums) {
   const ops::Node* nodes = forest.nodes.data() + tree.root;
-  const Sum* values = forest.values<Sum>().nodes.data() + tree.root * forest.width;
+  const Sum* values = forest.values<Sum>().vectors.data() + tree.leaves;
   for (int64_t row = 0; row < rows; ++row) {
     const int32_t leaf = ops::leaf_one(
         nodes, forest.sets.data(), forest.set_words,
@@ -296,7 +320,7 @@ void margins(const Forest& forest, const BlockColumn* columns, const BlockRoom& 
   const Planes planes{room.planes, room.rows / 64, (rows + kBlockRows - 1) / kBlockRows * kBlockWords};
   Sum* sums = reinterpret_cast<Sum*>(room.sums);
   fill_planes<V>(forest, columns, planes);
-  if (!forest.deep_nodes.empty()) fill_cells(forest, columns, 64 * planes.words, room.rows, room.cells);
+  if (!forest.deep_nodes.empty()) fill_cells(forest, columns, 64 * planes.words, room.cells);
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t k = 0; k < forest.outputs; ++k)
       sums[k * room.rows + V::template position<Sum>(row)] = out[row * forest.outputs + k];

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
+#include <functional>
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -88,6 +91,35 @@ bool has_planes(Shape shape) { return shape != Shape::deep && shape != Shape::wa
 
 constexpr size_t kMostCells = 8192;  // of a row: 16 KB
 
+// Numbers the leaves of one tree after another by what they hold: a forest of classes has few different leaves.
+template <typename Sum>
+class LeafNumbers {
+ public:
+  void start(const std::vector<Sum>& vectors, int64_t most) {
+    first_ = vectors.size();
+    numbers_.assign(std::bit_ceil(static_cast<size_t>(2 * most)), -1);
+  }
+
+  // The number of the leaf that holds these `width` values; added to `vectors` where there was none.
+  int64_t of(const Sum* values, int64_t width, std::vector<Sum>& vectors) {
+    const auto size = static_cast<size_t>(width) * sizeof(Sum);
+    size_t at = std::hash<std::string_view>{}({reinterpret_cast<const char*>(values), size});
+    for (;; ++at) {
+      int32_t& number = numbers_[at & (numbers_.size() - 1)];
+      if (number < 0) {
+        number = static_cast<int32_t>((vectors.size() - first_) / static_cast<size_t>(width));
+        vectors.insert(vectors.end(), values, values + width);
+        return number;
+      }
+      if (std::memcmp(vectors.data() + first_ + number * width, values, size) == 0) return number;
+    }
+  }
+
+ private:
+  size_t first_ = 0;              // of the tree's vectors
+  std::vector<int32_t> numbers_;  // by hash; -1 where there is none
+};
+
 // Lays out the trees of one forest.
 class Layout {
  public:
@@ -97,8 +129,10 @@ class Layout {
   void add(int64_t tree, Shape shape, const Extent& extent) {
     first_ = s_.tree_start[tree];
     Tree made{shape, 0, s_.tree_output[tree], 0, 0, 0, first_};
-    if (shape == Shape::deep && !deep(made)) made.shape = Shape::walk;
+    if (shape == Shape::deep)
+      made.shape = s_.doubles ? deep(made, extent, f_.exact, doubles_) : deep(made, extent, f_.floats, floats_);
     if (shape == Shape::deep) made.bits = static_cast<uint8_t>(std::min(extent.depth, 255));
+    if (made.shape == Shape::walk) s_.doubles ? add_vectors(made, tree, f_.exact) : add_vectors(made, tree, f_.floats);
     if (has_planes(shape)) {
       while ((int64_t{1} << made.bits) < extent.leaves) ++made.bits;
       if (shape != Shape::network) made.bits = static_cast<uint8_t>(extent.depth);
@@ -143,20 +177,24 @@ class Layout {
     f_.plane_ids.resize(static_cast<size_t>(tree.first) + tree.bits);
   }
 
-  // Lays a tree's nodes out depth first, children side by side; false where a node asks what no cell can answer.
-  bool deep(Tree& tree) {
+  // Lays a tree's nodes out depth first, children side by side; one that walks where a node asks what no cell can
+  // answer.
+  template <typename Sum>
+  Shape deep(Tree& tree, const Extent& extent, LeafValues<Sum>& values, LeafNumbers<Sum>& numbers) {
+    if (extent.leaves > f_.zero_cells * kNoCode) return Shape::walk;
     const size_t first = f_.deep_nodes.size();
-    if (f_.cells.empty()) f_.cells.push_back({-1, -1, false});
+    tree.leaves = static_cast<int64_t>(values.vectors.size());
+    numbers.start(values.vectors, extent.leaves);
     std::vector<std::pair<int32_t, size_t>> open{{0, first}};  // a node, and where it stands
     f_.deep_nodes.push_back({});
-    f_.deep_origin.push_back(0);
     bool answered = true;
     while (answered && !open.empty()) {
       const auto [node, at] = open.back();
       open.pop_back();
-      f_.deep_origin[at] = node;
       if (is_leaf(node)) {
-        f_.deep_nodes[at] = {kNoCode, 0, static_cast<int32_t>(at - first)};
+        const Sum* held = static_cast<const Sum*>(s_.node_value) + (first_ + node) * s_.width;
+        f_.deep_nodes[at] =
+            DeepNode::leaf(numbers.of(held, s_.width, values.vectors), static_cast<int32_t>(at - first));
         continue;
       }
       const int32_t predicate = s_.node_pred[first_ + node], cell = cell_of(predicate);
@@ -166,17 +204,23 @@ class Layout {
       f_.deep_nodes[at] = {static_cast<uint16_t>(code), static_cast<uint16_t>(cell),
                            static_cast<int32_t>(next - first)};
       f_.deep_nodes.resize(next + 2);
-      f_.deep_origin.resize(next + 2);
       open.emplace_back(right(node), next + 1);
       open.emplace_back(left(node), next);
     }
     tree.first = static_cast<int64_t>(first);
     if (!answered) {
       f_.deep_nodes.resize(first);
-      f_.deep_origin.resize(first);
+      values.vectors.resize(static_cast<size_t>(tree.leaves));
     }
     tree.count = static_cast<int64_t>(f_.deep_nodes.size() - first);
-    return answered;
+    return answered ? Shape::deep : Shape::walk;
+  }
+
+  template <typename Sum>
+  void add_vectors(Tree& made, int64_t tree, LeafValues<Sum>& values) {
+    const Sum* held = static_cast<const Sum*>(s_.node_value);
+    made.leaves = static_cast<int64_t>(values.vectors.size());
+    values.vectors.insert(values.vectors.end(), held + first_ * s_.width, held + s_.tree_start[tree + 1] * s_.width);
   }
 
   // The cell that answers a predicate; -1 where a missing row could not be told from the others, or cells run out.
@@ -303,6 +347,8 @@ class Layout {
   std::vector<int32_t> numbers_;       // of leaves, by node
   std::vector<uint8_t> free_;
   std::map<std::tuple<int32_t, int32_t, bool>, int32_t> cell_numbers_;
+  LeafNumbers<float> floats_;
+  LeafNumbers<double> doubles_;
 };
 
 void add_nodes(const ForestSpec& s, Forest& f) {
@@ -313,11 +359,6 @@ void add_nodes(const ForestSpec& s, Forest& f) {
         p < 0 ? ops::Node{-1, 0, -1, 0, 0, 0} : ops::Node{s.pred_column[p], s.pred_code[p],  s.pred_set[p],
                                                           s.node_left[i],   s.node_right[i], s.pred_missing[p]};
   }
-  const int64_t values = s.nodes * s.width;
-  if (s.doubles)
-    f.exact.nodes.assign(static_cast<const double*>(s.node_value), static_cast<const double*>(s.node_value) + values);
-  else
-    f.floats.nodes.assign(static_cast<const float*>(s.node_value), static_cast<const float*>(s.node_value) + values);
 }
 
 constexpr int64_t kPlaneBytes = 1024 * 1024;  // the L2 cache of the machines at hand
@@ -326,7 +367,7 @@ constexpr int64_t kPlaneBytes = 1024 * 1024;  // the L2 cache of the machines at
 // block, so that blocks must be long.
 int64_t block_rows_for(const Forest& f) {
   const auto planes = static_cast<int64_t>(f.planes.size());
-  const size_t deep = f.deep_nodes.size() * sizeof(DeepNode) + (f.floats.nodes.size() * 4 + f.exact.nodes.size() * 8);
+  const size_t deep = f.deep_nodes.size() * sizeof(DeepNode) + f.floats.vectors.size() * 4 + f.exact.vectors.size() * 8;
   if (planes == 0 && deep > static_cast<size_t>(kPlaneBytes)) return kDeepBlockRows;
   int64_t rows = kPlaneBlockRows;
   while (rows > kBlockRows && planes * rows / 8 > kPlaneBytes) rows /= 2;
@@ -383,9 +424,15 @@ Forest prepare(const ForestSpec& s) {
   check(s);
   std::vector<uint8_t> used(static_cast<size_t>(s.predicates), 0);
   std::vector<Extent> extents(static_cast<size_t>(s.trees));
+  int64_t most_leaves = 0, deep_nodes = 0;  // of deep trees
   for (int64_t t = 0; t < s.trees; ++t) {
     const Extent& extent = extents[static_cast<size_t>(t)] = extent_of(s, s.tree_start[t]);
-    if (has_planes(shape_of(extent, s.engine)))
+    const Shape shape = shape_of(extent, s.engine);
+    if (shape == Shape::deep) {
+      most_leaves = std::max(most_leaves, extent.leaves);
+      deep_nodes += 2 * extent.leaves - 1;
+    }
+    if (has_planes(shape))
       for (int64_t i = s.tree_start[t]; i < s.tree_start[t + 1]; ++i)
         if (s.node_pred[i] >= 0) used[static_cast<size_t>(s.node_pred[i])] = 1;
   }
@@ -393,6 +440,9 @@ Forest prepare(const ForestSpec& s) {
   f.doubles = s.doubles;
   f.outputs = s.outputs;
   f.width = s.width;
+  f.zero_cells = std::min<int64_t>((most_leaves + kNoCode - 1) / kNoCode, kMostCells);
+  f.deep_nodes.reserve(static_cast<size_t>(deep_nodes));
+  f.cells.assign(static_cast<size_t>(f.zero_cells), {-1, -1, false});
   Layout layout(s, f, number_planes(s, used, f));
   add_nodes(s, f);
   for (int64_t t = 0; t < s.trees; ++t)

@@ -66,11 +66,18 @@ constexpr int kResultSlot = 2;     // the leaf number's highest bit; the lower o
 constexpr int kMuxRegisters = 4;   // of rows that a network works on at a time
 constexpr int kFewestLeaves = 16;  // a leaf table is at least as long as one shuffle reads
 
+constexpr uint16_t kNoCode = 65535;  // the highest that a cell holds
+
 // A node of a deep tree: the row goes to `left`, or to the one after it when its cell `cell` holds at least `code`. A
-// leaf leads to itself.
+// leaf leads to itself: its cell is one that always holds 0, and cell and code say which of the tree's leaves it is.
 struct DeepNode {
   uint16_t code, cell;
   int32_t left;
+
+  static DeepNode leaf(int64_t number, int32_t self) {
+    return {static_cast<uint16_t>(number % kNoCode + 1), static_cast<uint16_t>(number / kNoCode), self};
+  }
+  int64_t number() const { return int64_t{cell} * kNoCode + code - 1; }
 };
 
 // What a row of a deep forest's cells holds: a column's code, or whether it lies in a set. Missing stands for the
@@ -80,16 +87,14 @@ struct Cell {
   bool missing_right;
 };
 
-// A number that stays in a register of its own: compilers would pack the places of rows that walk side by side into a
-// vector, only to take them out again for every load.
-inline int32_t scalar(int32_t x) {
+// Keeps a number in memory, from where it is loaded at no cost: compilers would put the places of rows or trees that
+// walk side by side into vector registers, only to take them out again for every step.
+template <typename T>
+void keep_in_memory(T& x) {
 #if defined(__GNUC__)
-  asm("" : "+r"(x));
+  asm volatile("" : "+m"(x));
 #endif
-  return x;
 }
-
-constexpr uint16_t kNoCode = 65535;  // no cell that a leaf looks at holds as much
 
 struct Tree {
   Shape shape;
@@ -98,7 +103,8 @@ struct Tree {
   int64_t first;   // oblivious: offset of `bits` plane numbers; complete: of 2^bits - 1 in heap order; network: of its
                    // muxes; deep: of its nodes
   int64_t count;   // muxes, or nodes of a deep tree
-  int64_t leaves;  // offset of a table of max(kFewestLeaves, 2^bits) values for each of `width` outputs
+  int64_t leaves;  // offset of a table of max(kFewestLeaves, 2^bits) values for each of `width` outputs; deep and walk:
+                   // of its vectors
   int64_t root;    // offset of the tree's nodes
 };
 
@@ -106,7 +112,7 @@ struct Tree {
 template <typename Sum>
 struct LeafValues {
   std::vector<Sum> tables;     // by leaf number, of trees that have one
-  std::vector<Sum> nodes;      // by node, `width` each
+  std::vector<Sum> vectors;    // `width` each, of deep trees by the leaf's number, of others that walk by node
   std::vector<uint8_t> bytes;  // the tables' float values as four byte planes each, for shuffles
   std::vector<float> halves;   // the bits of the tables' double values: all lower halves of a table, then the upper
 };
@@ -131,11 +137,14 @@ struct Forest : Questions {
   std::vector<int32_t> plane_ids;
   std::vector<Mux> muxes;
   std::vector<DeepNode> deep_nodes;
-  std::vector<int32_t> deep_origin;  // the node, counted from its tree's root, that a deep node stands for
-  std::vector<Cell> cells;           // the first is always 0
+  std::vector<Cell> cells;
+  int64_t zero_cells = 0;  // the first of them, which always hold 0
   std::vector<ops::Node> nodes;
   LeafValues<float> floats;
   LeafValues<double> exact;
+
+  // How far the cells of one row lie from those of the next: whole groups of four.
+  int64_t cell_stride() const { return (static_cast<int64_t>(cells.size()) + 3) / 4 * 4; }
 
   template <typename Sum>
   const LeafValues<Sum>& values() const {

@@ -57,7 +57,7 @@ void answer(const Rows& rows, Row& row) {
     for (int64_t i = group.thresholds; i < group.thresholds + group.sets; ++i)
       out[i] = in_set(forest, planes[i].code, code);
   }
-  for (size_t v = 1; v < forest.cells.size(); ++v) {
+  for (auto v = static_cast<size_t>(forest.zero_cells); v < forest.cells.size(); ++v) {
     const Cell& cell = forest.cells[v];
     const auto c = static_cast<size_t>(cell.column);
     if (row.missing[c])
@@ -75,7 +75,10 @@ void complete(const Forest& forest, const int32_t* trees, size_t count, int bits
     planes[t] = forest.plane_ids.data() + forest.trees[static_cast<size_t>(trees[t < count ? t : 0])].first;
   const uint8_t* answers = row.answers.data();
   for (int level = 0; level < bits; ++level)
-    for (size_t t = 0; t < kTogether; ++t) at[t] = scalar(2 * at[t] + 1 + answers[planes[t][at[t]]]);
+    for (size_t t = 0; t < kTogether; ++t) {
+      at[t] = 2 * at[t] + 1 + answers[planes[t][at[t]]];
+      keep_in_memory(at[t]);
+    }
   for (size_t t = 0; t < count; ++t) {
     const auto tree = static_cast<size_t>(trees[t]);
     row.values[tree] = forest.trees[tree].leaves + at[t] - ((int64_t{1} << bits) - 1);
@@ -91,15 +94,15 @@ void deep(const Forest& forest, const int32_t* trees, size_t count, Row& row) {
     const auto before = at;
     for (int step = 0; step < 4; ++step)
       for (size_t t = 0; t < kTogether; ++t) {
-        const DeepNode node = nodes[t][at[t]];
-        at[t] = scalar(node.left + (row.cells[node.cell] >= node.code));
+        const DeepNode& node = nodes[t][at[t]];
+        at[t] = node.left + (row.cells[node.cell] >= node.code);
+        keep_in_memory(at[t]);
       }
     moved = at != before;
   }
   for (size_t t = 0; t < count; ++t) {
     const Tree& tree = forest.trees[static_cast<size_t>(trees[t])];
-    const int32_t leaf = forest.deep_origin[static_cast<size_t>(tree.first + at[t])];
-    row.values[static_cast<size_t>(trees[t])] = (tree.root + leaf) * forest.width;
+    row.values[static_cast<size_t>(trees[t])] = tree.leaves + nodes[t][at[t]].number() * forest.width;
   }
 }
 
@@ -109,7 +112,7 @@ void walk(const Forest& forest, int32_t number, Row& row) {
       forest.nodes.data() + tree.root, forest.sets.data(), forest.set_words,
       [&](int32_t c) -> uint32_t { return row.codes[static_cast<size_t>(c)]; },
       [&](int32_t c) { return row.missing[static_cast<size_t>(c)] != 0; });
-  row.values[static_cast<size_t>(number)] = (tree.root + leaf) * forest.width;
+  row.values[static_cast<size_t>(number)] = tree.leaves + leaf * forest.width;
 }
 
 void find_leaves(const Rows& rows, Row& row) {
@@ -140,7 +143,7 @@ void add_leaves(const Forest& forest, const Row& row, Sum* sums) {
   for (size_t t = 0; t < forest.trees.size(); ++t) {
     const Tree& tree = forest.trees[t];
     const bool table = tree.shape == Shape::complete;
-    const Sum* value = (table ? values.tables : values.nodes).data() + row.values[t];
+    const Sum* value = (table ? values.tables : values.vectors).data() + row.values[t];
     const int64_t step = table ? std::max(kFewestLeaves, 1 << tree.bits) : 1;
     for (int64_t j = 0; j < forest.width; ++j) sums[tree.output + j] += value[j * step];
   }

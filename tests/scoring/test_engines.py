@@ -9,6 +9,7 @@ import catboost
 import numpy as np
 import pytest
 import xgboost
+from sklearn.tree import DecisionTreeRegressor
 
 import mlcore
 from mlcore.errors import UsageError
@@ -68,6 +69,18 @@ def test_describe_says_which_engines_run() -> None:
     assert found["500 leaves", "auto"] == {"deep"}
     assert found["depth 6", "deep"] == {"deep"}
     assert found["depth 6", "walk"] == {"walk"}
+
+
+def test_a_tree_of_more_leaves_than_a_code_can_number() -> None:
+    rows = RNG.normal(size=(140_000, 4))  # in float32 some are the same
+    leaves = np.arange(len(rows)) % 70_001 / 7.0
+    for outputs in (leaves, np.stack([leaves, -leaves], axis=1)):
+        model = DecisionTreeRegressor(random_state=0).fit(rows, outputs)
+        assert len(np.unique(model.tree_.value[model.tree_.children_left < 0].reshape(-1))) > 2**16
+        scorer = mlcore.compile(model, backend="cpu")
+        assert bits(scorer.predict(rows), model.predict(rows))
+        assert bits(scorer.predict(rows[:16]), model.predict(rows[:16]))
+        assert set(scorer.describe()["plans"][0]["engines"]) == {"deep"}
 
 
 @pytest.mark.parametrize("depth", [1, 4, 6, 8])
