@@ -1,6 +1,7 @@
 #include "cpu/block.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -28,6 +29,29 @@ std::vector<char> two_level(const T* edges, int64_t n) {
   std::vector<char> bytes(sizeof table);
   std::memcpy(bytes.data(), table, sizeof table);
   return bytes;
+}
+
+// 2^levels entries, at least 32. The edges of the first five levels are a heap that begins at 1; those of a further
+// level come in runs of 32, a run for each way from there to the level, an edge for each place that the heap leads to.
+template <typename Edge, typename T>
+std::vector<char> levels(const T* edges, int64_t n) {
+  const int last = std::max(5, static_cast<int>(std::bit_width(static_cast<uint64_t>(n))));
+  std::vector<Edge> table(size_t{1} << last, highest<Edge>());
+  for (int level = 0; level < last; ++level)
+    for (int64_t i = 0; i < int64_t{1} << level; ++i) {
+      const int64_t edge = ((2 * i + 1) << (last - level - 1)) - 1, ways = level < 5 ? 1 : int64_t{1} << (level - 5);
+      const int64_t at = level < 5 ? i : i % ways * 32 + i / ways;
+      if (edge < n) table[static_cast<size_t>((int64_t{1} << level) + at)] = static_cast<Edge>(edges[edge]);
+    }
+  const char* bytes = reinterpret_cast<const char*>(table.data());
+  return {bytes, bytes + table.size() * sizeof(Edge)};
+}
+
+// Whether no more edges round to one float than are soon gone through.
+bool apart_as_floats(const double* edges, int64_t n) {
+  for (int64_t i = kMostInBucket; i < n; ++i)
+    if (static_cast<float>(edges[i]) == static_cast<float>(edges[i - kMostInBucket])) return false;
+  return true;
 }
 
 constexpr uint64_t kDirectSpan = 16384;  // 32 KB; the part in use stays in the L1 cache
@@ -76,6 +100,8 @@ Buckets buckets(const T* edges, int64_t n) {
   return {};
 }
 
+constexpr int64_t kFewestSearched = 16;  // values together
+
 template <typename T>
 void lay_out(EdgeTable& table, int64_t rows) {
   const int64_t n = table.n;
@@ -85,6 +111,13 @@ void lay_out(EdgeTable& table, int64_t rows) {
   const T* edges = table.as<T>();
   if constexpr (std::is_integral_v<T>) table.direct = direct(edges, n, rows);
   if (!table.direct.empty()) return;
+  if (rows >= kFewestSearched && n <= 255 && kernels().levels) {
+    if constexpr (std::is_same_v<T, double>)
+      table.levels = apart_as_floats(edges, n) ? levels<float>(edges, n) : std::vector<char>{};
+    else if constexpr (sizeof(T) == 4)
+      table.levels = levels<T>(edges, n);
+  }
+  if (!table.levels.empty()) return;
   if (rows >= kBlockRows && n > 16) table.buckets = buckets(edges, n);
   if (table.buckets.start.empty() && n <= 255) table.two_level = two_level(edges, n);
 }
@@ -99,7 +132,7 @@ char* aligned(char*& at, int64_t bytes) {
 
 EdgeTable make_edge_table(Type type, std::vector<char> edges, int64_t rows) {
   const auto n = static_cast<int32_t>(static_cast<int64_t>(edges.size()) / size_of(type));
-  EdgeTable table{type, n, std::move(edges), {}, {}, {}};
+  EdgeTable table{type, n, std::move(edges), {}, {}, {}, {}};
   switch (type) {
     case Type::f4:
       lay_out<float>(table, rows);

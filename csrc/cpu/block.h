@@ -36,6 +36,7 @@ struct EdgeTable {
   Type type;
   int32_t n;
   std::vector<char> edges;       // n of them, padded with kMostInBucket times the type's highest value
+  std::vector<char> levels;      // those of a binary search level by level, of up to 255 edges; see cpu/levels512.h
   std::vector<char> two_level;   // 256 edges padded with the type's highest value, then every 16th; for up to 255 edges
   std::vector<uint16_t> direct;  // the code of each integer from one below the first edge to the last; or empty
   Buckets buckets;
@@ -57,6 +58,7 @@ struct BlockRoom {
 
 // What one instruction set provides.
 struct Kernels {
+  bool levels;  // `bin` searches EdgeTable::levels
   // Codes of `rows` contiguous values; NaN gets 0. Wide codes when the table has more than 255 edges.
   void (*bin)(const EdgeTable& table, const void* values, int64_t rows, void* codes);
   // Bit i set where value i is NaN (float types).

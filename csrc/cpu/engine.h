@@ -392,6 +392,8 @@ void bin_buckets(const EdgeTable& table, const T* values, int64_t rows, Code* co
 template <typename V, typename T>
 void bin_as(const EdgeTable& table, const void* values, int64_t rows, void* codes) {
   const T* typed = static_cast<const T*>(values);
+  if constexpr (V::levels && !std::is_same_v<T, int64_t>)
+    if (!table.levels.empty()) return V::by_levels(table, typed, rows, static_cast<uint8_t*>(codes));
   if constexpr (std::is_integral_v<T>) {
     if (!table.direct.empty() && table.n > 255) return look_up(table, typed, rows, static_cast<uint16_t*>(codes));
     if (!table.direct.empty()) return look_up(table, typed, rows, static_cast<uint8_t*>(codes));
@@ -455,7 +457,7 @@ namespace {
 
 template <typename V>
 constexpr Kernels kernels_over() {
-  return {bin<V>, nan<V>, margins<V, float>, margins<V, double>, explain<V>};
+  return {V::levels, bin<V>, nan<V>, margins<V, float>, margins<V, double>, explain<V>};
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The forest on AVX-512 (F, BW, DQ, VL): 512 rows a register; called only where the machine has them.
 #include "core/simd512.h"
 #include "cpu/engine.h"
+#include "cpu/levels512.h"
 
 namespace mlcore::cpu {
 namespace {
@@ -61,6 +62,7 @@ struct Avx512 {
   static constexpr int64_t rows = 512;
   static constexpr int64_t register_bytes = 64;
   static constexpr bool two_level = true;
+  static constexpr bool levels = true;
 
   static Reg load(const uint64_t* plane) { return _mm512_load_si512(plane); }
   static Reg mux(Reg choose, Reg one, Reg zero) { return _mm512_ternarylogic_epi64(choose, one, zero, 0xca); }
@@ -194,6 +196,16 @@ struct Avx512 {
   static uint64_t nan_bits(const double* x) {
     const __m512d v = _mm512_loadu_pd(x);
     return _mm512_cmp_pd_mask(v, v, _CMP_UNORD_Q);
+  }
+
+  static void by_levels(const EdgeTable& table, const float* values, int64_t rows, uint8_t* codes) {
+    search_levels<Floats, float>(table, Plain<Floats, float>{values}, rows, codes);
+  }
+  static void by_levels(const EdgeTable& table, const int32_t* values, int64_t rows, uint8_t* codes) {
+    search_levels<Integers, int32_t>(table, Plain<Integers, int32_t>{values}, rows, codes);
+  }
+  static void by_levels(const EdgeTable& table, const double* values, int64_t rows, uint8_t* codes) {
+    search_levels<Floats, double>(table, Rounded{values, table.as<double>()}, rows, codes);
   }
 
   static Edges16<float> edges16(const float* e) { return {_mm512_loadu_ps(e)}; }

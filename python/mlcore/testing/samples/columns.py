@@ -92,6 +92,17 @@ def _bin_uneven(dtype: str, shape: str) -> Arguments:
     return _with_outputs(values, bitmap(rng, len(values), 3, 0.1), 3, given)
 
 
+def _bin_closer_than_floats(count: int) -> Arguments:
+    """Doubles of which `count` round to one float each, on either side of it, and some that no float holds."""
+    steps = (np.arange(count) - count // 2) * 1e-10
+    inner = (np.linspace(-2, 2, 40)[:, None] * (1 + steps)).ravel()
+    given = np.unique(np.concatenate([[-1e300], inner, [1e300, 2e300]]))
+    with np.errstate(over="ignore"):
+        rounded = given.astype(np.float32).astype(np.float64)
+    near = [np.nextafter(given, -np.inf), given, np.nextafter(given, np.inf), rounded]
+    return _with_outputs(np.append(np.stack(near, axis=1).ravel(), np.nan), None, 0, given)
+
+
 def _bin_infinite_edges(dtype: str) -> Arguments:
     given = np.array([-np.inf, *np.linspace(-5, 5, 40), np.inf], dtype)
     return _with_outputs(np.tile(np.append(given, np.nan).astype(dtype), 20), None, 0, given)
@@ -140,6 +151,7 @@ BIN: Final[dict[str, Callable[[], Arguments]]] = {
         for dtype in DTYPES
         for shape in ("in pairs", "geometric", "in one heap", "as wide as the line", "very small", "many in pairs")
     },
+    **{f"float64, {count} edges a float": partial(_bin_closer_than_floats, count) for count in (2, 4, 5)},
     **{f"{dtype}, infinite edges": partial(_bin_infinite_edges, dtype) for dtype in ("float32", "float64")},
     **{f"{dtype}, limits": partial(_bin_limits, dtype) for dtype in ("int32", "int64")},
     "a column of a read-only matrix": _bin_column_of_matrix,
