@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from common import ROOT, WORK, environment
 
-LIMIT = 120  # seconds to read or compile a model, or for a turn
+LIMIT = 120  # seconds to read or compile a model and to answer once
 BOOSTED = ("XGBoost", "LightGBM", "CatBoost")
 SKLEARN = ("random forest", "gradient boosting", "HistGradientBoosting")
 TAKES = {  # what each peer has an importer for
@@ -65,11 +65,11 @@ class Peer:
         assert self._process.stdin is not None
         self._process.stdin.write(b"turn\n")
         self._process.stdin.flush()
-        return float(self._line())
+        return float(self._line(10 * LIMIT))
 
-    def _line(self) -> str:
+    def _line(self, limit: float = LIMIT) -> str:
         assert self._process.stdout is not None
-        if not select.select([self._process.stdout], [], [], LIMIT)[0]:
+        if not select.select([self._process.stdout], [], [], limit)[0]:
             raise TimeoutError
         line = self._process.stdout.readline().decode()
         return line or json.dumps({"refused": f"ended with {self._process.wait()}; see {self.kept / 'log.txt'}"})

@@ -19,6 +19,7 @@ namespace {
 [[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument("Forest: " + what); }
 
 void check_predicates(const ForestSpec& s) {
+  if (s.sets > ops::kMostSets) refuse("more than 2^30 sets");
   for (int64_t c = 0; c < s.columns; ++c)
     if (s.n_codes[c] < 1 || s.n_codes[c] > 65536)
       refuse("n_codes of column " + std::to_string(c) + " is not in 1..65536");
@@ -351,14 +352,13 @@ class Layout {
   LeafNumbers<double> doubles_;
 };
 
-void add_nodes(const ForestSpec& s, Forest& f) {
-  f.nodes.resize(static_cast<size_t>(s.nodes));
-  for (int64_t i = 0; i < s.nodes; ++i) {
-    const int32_t p = s.node_pred[i];
-    f.nodes[static_cast<size_t>(i)] =
-        p < 0 ? ops::Node{-1, 0, -1, 0, 0, 0} : ops::Node{s.pred_column[p], s.pred_code[p],  s.pred_set[p],
-                                                          s.node_left[i],   s.node_right[i], s.pred_missing[p]};
-  }
+ops::Node node_of(const ForestSpec& s, int64_t i) {
+  const int32_t p = s.node_pred[i];
+  if (p < 0) return {-1, 0, 0, 0};
+  const bool of_set = s.pred_set[p] >= 0;
+  const auto number = static_cast<uint32_t>(of_set ? s.pred_set[p] : s.pred_code[p]);
+  const uint32_t asked = number << 2 | static_cast<uint32_t>(of_set) << 1 | (s.pred_missing[p] != 0);
+  return {s.pred_column[p], asked, s.node_left[i], s.node_right[i]};
 }
 
 constexpr int64_t kPlaneBytes = 1024 * 1024;  // the L2 cache of the machines at hand
@@ -444,7 +444,8 @@ Forest prepare(const ForestSpec& s) {
   f.deep_nodes.reserve(static_cast<size_t>(deep_nodes));
   f.cells.assign(static_cast<size_t>(f.zero_cells), {-1, -1, false});
   Layout layout(s, f, number_planes(s, used, f));
-  add_nodes(s, f);
+  f.nodes.reserve(static_cast<size_t>(s.nodes));
+  for (int64_t i = 0; i < s.nodes; ++i) f.nodes.push_back(node_of(s, i));
   for (int64_t t = 0; t < s.trees; ++t)
     layout.add(t, shape_of(extents[static_cast<size_t>(t)], s.engine), extents[static_cast<size_t>(t)]);
   f.block_rows = block_rows_for(f);

@@ -6,21 +6,26 @@
 
 namespace mlcore::ops {
 
+constexpr int64_t kMostSets = int64_t{1} << 30;
+
 // A node asks about one column's code. A leaf has column -1; children count from the tree's root.
 struct Node {
   int32_t column;
-  int32_t code;  // threshold: right when the row's code is >= this
-  int32_t set;   // -1 for a threshold, else the number of the set whose members go right
+  uint32_t asked;  // bit 0: a missing row goes right; bit 1: of a set; the rest: the threshold, or the set's number
   int32_t left, right;
-  uint32_t missing_right;
+
+  MLCORE_HD bool missing_right() const { return (asked & 1) != 0; }
+  MLCORE_HD bool of_set() const { return (asked & 2) != 0; }
+  MLCORE_HD uint32_t threshold() const { return asked >> 2; }  // right when the row's code is not below
+  MLCORE_HD uint32_t set() const { return asked >> 2; }        // right when the row's code is a member
 };
 
 // Does a row with this code go right?
 MLCORE_HD inline bool goes_right(const Node& node, uint32_t code, bool missing, const uint64_t* sets,
                                  int64_t set_words) {
-  if (missing) return node.missing_right != 0;
-  if (node.set < 0) return code >= static_cast<uint32_t>(node.code);
-  return (sets[node.set * set_words + (code >> 6)] >> (code & 63)) & 1;
+  if (missing) return node.missing_right();
+  if (!node.of_set()) return code >= node.threshold();
+  return (sets[node.set() * set_words + (code >> 6)] >> (code & 63)) & 1;
 }
 
 // The leaf that a row reaches, counted from the root; code_of(column) and missing_of(column) read the row.

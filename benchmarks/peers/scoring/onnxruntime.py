@@ -45,10 +45,13 @@ def without_maps(path: Path) -> None:
 
 def load(library: str, path: Path, columns: int, kept: Path) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     """Return what makes rows ready and what answers them."""
-    if not (kept / "model.onnx").exists():
-        convert(library, models.load(library, path), columns, kept / "model.onnx")
+    built = kept / "model.onnx"
+    if not built.exists():
+        made = kept / "made.onnx"
+        convert(library, models.load(library, path), columns, made)
+        made.rename(built)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(kept / "model.onnx", options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(built, options, providers=["CPUExecutionProvider"])
     name, outputs = session.get_inputs()[0].name, [session.get_outputs()[-1].name]
     return np.ascontiguousarray, lambda rows: session.run(outputs, {name: rows})[0]

@@ -114,7 +114,7 @@ class TreeEnsemble:
         """The type that margins are summed in."""
         return np.dtype(self.value.dtype)
 
-    @cached_property
+    @property
     def first_node(self) -> Array:
         """The first node of each node's own tree, int64 (nodes)."""
         return np.repeat(self.tree_start[:-1], np.diff(self.tree_start))
@@ -352,12 +352,18 @@ def _check_outputs(model: TreeEnsemble) -> None:
 
 
 def _check_children(model: TreeEnsemble, split: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
-    size = np.repeat(np.diff(model.tree_start), np.diff(model.tree_start))
-    for child in (model.left, model.right):
-        _refuse(model, split & ((child < 1) | (child >= size)), "has a child outside its tree")
-    children = np.concatenate([(model.first_node + child)[split] for child in (model.left, model.right)])
-    parents = np.bincount(children, minlength=model.n_nodes)
-    _refuse(model, parents > 1, "has two parents")
+    sizes = np.diff(model.tree_start)
+    size, first = np.repeat(sizes, sizes)[split], model.first_node[split]
+    seen = np.zeros(model.n_nodes, bool)
+    for children in (model.left, model.right):
+        child = children[split]
+        outside = np.zeros(model.n_nodes, bool)
+        outside[split] = (child < 1) | (child >= size)
+        _refuse(model, outside, "has a child outside its tree")
+        seen[first + child] = True
+    if np.count_nonzero(seen) < 2 * len(first):
+        parents = np.bincount(np.concatenate([first + child[split] for child in (model.left, model.right)]))
+        _refuse(model, parents > 1, "has two parents")
 
 
 def _check_sets(model: TreeEnsemble, split: np.ndarray[Any, np.dtype[np.bool_]]) -> None:

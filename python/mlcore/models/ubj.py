@@ -24,6 +24,8 @@ _MAX_DEPTH: Final = 64  # XGBoost nests 7 deep; a hostile file must not exhaust 
 def loads(data: bytes) -> object:
     """Return the document in `data`: dict, list, NumPy array (typed arrays), str, int, float, bool or None.
 
+    Arrays are views of `data`, in its byte order: a forest's numbers are in memory once until they are converted.
+
     Raises:
         ModelFormatError: the bytes end early, hold an unknown marker, or nest too deep.
     """
@@ -39,12 +41,15 @@ class _Reader:
         self.data = data
         self.position = 0
 
-    def take(self, count: int) -> bytes:
+    def skip(self, count: int) -> None:
         if count < 0 or count > len(self.data) - self.position:
             raise ModelFormatError(
                 f"UBJ: {count} bytes expected at byte {self.position}, the file ends at {len(self.data)}: cut short?"
             )
         self.position += count
+
+    def take(self, count: int) -> bytes:
+        self.skip(count)
         return self.data[self.position - count : self.position]
 
     def byte(self) -> int:
@@ -123,7 +128,8 @@ class _Reader:
         kind, count = self.container()
         if kind is not None and count is not None and kind in _NUMBERS:
             dtype = np.dtype(_NUMBERS[kind])
-            return np.frombuffer(self.take(count * dtype.itemsize), dtype).astype(dtype.newbyteorder("="))
+            self.skip(count * dtype.itemsize)
+            return np.frombuffer(self.data, dtype, count, self.position - count * dtype.itemsize)
         if kind is not None:
             raise ModelFormatError(f"UBJ: array of type {chr(kind)!r} at byte {self.position} is not supported")
         result: list[object] = []

@@ -259,37 +259,36 @@ def _categories_of(encoding: Mapping[str, Any], feature: int, version: tuple[int
     return categories
 
 
+_NODE_TYPES: Final[dict[str, type[np.generic]]] = {
+    "feature": np.int32,
+    "threshold": np.float32,
+    "default_left": np.uint8,
+    "left": np.int32,
+    "right": np.int32,
+    "cover": np.float64,
+    "interval_set": np.int32,
+}
+
+
 def _trees(trees: Sequence[Mapping[str, Any]], n_features: int, outputs: int) -> dict[str, Any]:
-    parts = [_tree(tree, index, n_features, outputs) for index, tree in enumerate(trees)]
-    n_sets = 0
-    for part in parts:
-        part["interval_set"][part["interval_set"] >= 0] += n_sets
-        n_sets += len(part["categories"])
-    widths = {part["value"].shape[1] for part in parts} or {1}
-    if len(widths) != 1:
-        raise ModelFormatError("some trees have vector leaves and some have not")
-    bound_start, bounds = categories_as_bounds(
-        [members for part in parts for members in part["categories"]], np.float32
-    )
-
-    def joined(name: str, dtype: type[np.generic]) -> Any:
-        return np.concatenate([np.zeros(0, dtype), *(part[name] for part in parts)])
-
-    sizes = [len(part["feature"]) for part in parts]
-    return {
-        "tree_start": np.cumsum([0, *sizes], dtype=np.int64),
-        "feature": joined("feature", np.int32),
-        "threshold": joined("threshold", np.float32),
-        "default_left": joined("default_left", np.uint8),
-        "left": joined("left", np.int32),
-        "right": joined("right", np.int32),
-        "value": np.concatenate([np.zeros((0, widths.pop()), np.float32), *(part["value"] for part in parts)]),
-        "leaf_id": np.concatenate([np.zeros(0, np.int32), *(np.arange(size, dtype=np.int32) for size in sizes)]),
-        "cover": joined("cover", np.float64) if all("sum_hessian" in tree for tree in trees) else np.zeros(0),
-        "interval_set": joined("interval_set", np.int32),
-        "bound_start": bound_start,
-        "bounds": bounds,
-    }
+    """The arrays of all trees, written tree by tree into their place: of a large forest nothing is there twice."""
+    starts = np.cumsum([0, *(len(tree["left_children"]) for tree in trees)], dtype=np.int64)
+    width = max(1, int(trees[0]["tree_param"].get("size_leaf_vector", "1"))) if trees else 1
+    nodes = {name: np.empty(starts[-1], dtype) for name, dtype in _NODE_TYPES.items()}
+    nodes |= {"value": np.empty((starts[-1], width), np.float32), "leaf_id": np.empty(starts[-1], np.int32)}
+    categories: list[Any] = []
+    for index, tree in enumerate(trees):
+        part, place = _tree(tree, index, n_features, outputs), slice(starts[index], starts[index + 1])
+        if part["value"].shape[1] != width:
+            raise ModelFormatError("some trees have vector leaves and some have not")
+        part["interval_set"][part["interval_set"] >= 0] += len(categories)
+        categories += part.pop("categories")
+        for name, values in part.items():
+            nodes[name][place] = values
+    if not all("sum_hessian" in tree for tree in trees):
+        nodes["cover"] = np.zeros(0)
+    bound_start, bounds = categories_as_bounds(categories, np.float32)
+    return {"tree_start": starts, **nodes, "bound_start": bound_start, "bounds": bounds}
 
 
 def _tree(tree: Mapping[str, Any], index: int, n_features: int, outputs: int) -> dict[str, Any]:
@@ -317,7 +316,8 @@ def _tree(tree: Mapping[str, Any], index: int, n_features: int, outputs: int) ->
         "left": np.where(leaf, 0, left).astype(np.int32),
         "right": np.where(leaf, 0, right).astype(np.int32),
         "value": _leaf_values(tree, index, leaf, right, condition, width, outputs),
-        "cover": cover.astype(np.float64),
+        "cover": cover,
+        "leaf_id": np.arange(len(left), dtype=np.int32),
         **_category_sets(tree, index, (split_type == 1) & ~leaf),
     }
 

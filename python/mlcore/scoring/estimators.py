@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -300,8 +301,22 @@ def _scorer(model: Model, features: tuple[Feature, ...], **given: Any) -> Scorer
 
 def _digest(model: Model, features: tuple[Feature, ...], told: dict[str, str]) -> str:
     """What scores depend on: jobs of equal digests take each other's files for their own."""
-    sink = pa.BufferOutputStream()
-    table = model.to_arrow()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+    table, hashed = model.to_arrow(), _Hashed()
+    with pa.PythonFile(hashed, mode="w") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    return hashlib.sha256(sink.getvalue().to_pybytes() + repr((features, told)).encode()).hexdigest()
+    hashed.digest.update(repr((features, told)).encode())
+    return hashed.digest.hexdigest()
+
+
+class _Hashed(io.RawIOBase):
+    """Hashes what is written, and keeps none of it."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        return len(data)
