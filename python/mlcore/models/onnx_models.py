@@ -13,7 +13,7 @@ from mlcore.models.ensemble import Array, Link, TreeEnsemble
 from mlcore.models.onnx_graph import Node
 from mlcore.models.onnx_scale import unscaled
 from mlcore.models.onnx_trees import Trees
-from mlcore.models.onnx_values import Columns, Labels, Scores, Value, linear_model, refuse
+from mlcore.models.onnx_values import ABOVE_ZERO, Columns, Labels, Scores, Value, linear_model, refuse
 
 _LINKS: Final[dict[str, Link]] = {"NONE": "identity", "LOGISTIC": "sigmoid", "SOFTMAX": "softmax"}
 _MOST_OUTPUTS: Final = 1 << 16  # beyond it a number is damaged, not announced
@@ -127,7 +127,7 @@ def _of_two(node: Node, columns: Columns, found: Trees, base: Array, link: Link)
 
 def _trees(
     node: Node, columns: Columns, found: Trees, base: tuple[float, ...], link: Link, *, divisor: float = 1.0,
-    own: dict[str, Any] | None = None, cutoff: float = 0.0,
+    own: dict[str, Any] | None = None, cutoff: float = ABOVE_ZERO,
 ) -> Scores:  # fmt: skip
     arrays = own or found.arrays
     outputs = 1 if own else len(found.used)
@@ -167,8 +167,8 @@ def linear_classifier(node: Node, *given: Value) -> tuple[Value, ...]:
     classes, targets = labels(node, "classlabels_ints"), _count(node, len(node.floats("intercepts")))
     link = _link(node, node.text("post_transform", "NONE"))
     if targets == 1 and len(classes) == 2:
-        scores = _linear(node, columns, 1, "share", cutoff=float(np.nextafter(np.float32(0), np.float32(1))))
-    elif targets == len(classes):
+        scores = _linear(node, columns, 1, link if link == "sigmoid" else "share")
+    elif targets == len(classes) > 1:
         scores = _linear(node, columns, targets, "probability" if link == "identity" else link)
     else:
         raise UnsupportedModel(f"{node}: {len(classes)} classes with {targets} intercepts are not imported")
@@ -176,7 +176,7 @@ def linear_classifier(node: Node, *given: Value) -> tuple[Value, ...]:
     return Labels(classes, scores), scores
 
 
-def _linear(node: Node, columns: Columns, targets: int, link: Link, cutoff: float = 0.0) -> Scores:
+def _linear(node: Node, columns: Columns, targets: int, link: Link) -> Scores:
     """Sums are float32, whatever the input is."""
     coefficients = node.floats("coefficients", targets * len(columns.names)).astype(np.float32)
     intercepts = node.floats("intercepts").astype(np.float32)
@@ -184,7 +184,7 @@ def _linear(node: Node, columns: Columns, targets: int, link: Link, cutoff: floa
         raise ModelFormatError(f"{node}: {len(intercepts)} intercepts for {targets} targets")
     weights = np.ascontiguousarray(coefficients.reshape(targets, -1).T)
     bias = intercepts if len(intercepts) else np.zeros(targets, np.float32)
-    return Scores(lambda link: linear_model(columns, node.op, link, weights, bias), targets, link, cutoff=cutoff)
+    return Scores(lambda link: linear_model(columns, node.op, link, weights, bias), targets, link)
 
 
 def labels(node: Node, numbers: str, strings: str = "classlabels_strings") -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from mlcore.models.neural import Activation, NeuralNetwork
 from mlcore.models.onnx_graph import Node
 
 Step = tuple[str, Array]  # a sign of + - * / and a number a column
+ABOVE_ZERO: Final = float(np.nextafter(np.float32(0), np.float32(1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +52,16 @@ class Constant:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """A model's margins through `link`; `make` gives the model, with the link that it turns out to have."""
+    """A model's margins through `link`; `make` gives the model, with the link that it turns out to have.
+
+    Of two classes with one score the second begins at `cutoff`; at 0 they tie, and the first is the label.
+    """
 
     make: Callable[[Link], Model]
     outputs: int
     link: Link = "identity"
     flat: bool = False
-    cutoff: float = 0.0
+    cutoff: float = ABOVE_ZERO
     classes: Array | None = None
 
 

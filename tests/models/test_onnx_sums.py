@@ -1,0 +1,74 @@
+"""ONNX's linear operators, layers and what stands around them, node by node, against ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import mlcore
+from mlcore.errors import UnsupportedModel
+from mlcore.testing.onnx import model_of, run
+
+RNG = np.random.default_rng(29)
+X = RNG.normal(size=(200, 2)).astype(np.float32)
+X[:5] = 0
+
+
+def linear_classifier(coefficients: Any, intercepts: Any, labels: Any, post: str = "NONE") -> onnx.ModelProto:
+    """A model of one LinearClassifier."""
+    node = helper.make_node(
+        "LinearClassifier", ["X"], ["label", "scores"], domain="ai.onnx.ml", classlabels_ints=labels,
+        coefficients=coefficients, intercepts=intercepts, post_transform=post,
+    )  # fmt: skip
+    return model_of([node], {"label": TensorProto.INT64, "scores": TensorProto.FLOAT})
+
+
+def layer(weights: Any, bias: Any, nodes: Any, outputs: Any) -> onnx.ModelProto:
+    """A model of one layer `sums` and the nodes after it."""
+    constants = [
+        ("weights", np.array(weights, np.float32)), ("bias", np.array(bias, np.float32)),
+        ("one", np.ones(1, np.float32)), ("known", np.array([3, 9])), ("rows", np.array([-1])),
+    ]  # fmt: skip
+    first = helper.make_node("Gemm", ["X", "weights", "bias"], ["sums"])
+    return model_of([first, *nodes], outputs, constants=constants)
+
+
+SHARES = [
+    helper.make_node("Sigmoid", ["sums"], ["second"]),
+    helper.make_node("Sub", ["one", "second"], ["first"]),
+    helper.make_node("Concat", ["first", "second"], ["both"], axis=1),
+]
+LABELS = [
+    helper.make_node("ArgMax", ["both"], ["number"], axis=1),
+    helper.make_node("ArrayFeatureExtractor", ["known", "number"], ["found"], domain="ai.onnx.ml"),
+    helper.make_node("Reshape", ["found", "rows"], ["label"]),
+]
+
+
+@pytest.mark.parametrize("post", ["NONE", "LOGISTIC", "SOFTMAX"])
+@pytest.mark.parametrize("classes", [1, 2, 3])
+def test_a_linear_classifier_of_one_score_or_one_a_class(post: str, classes: int) -> None:
+    model = linear_classifier(RNG.normal(size=2 * classes), [0.0] * classes, [3, 9, 4][: max(2, classes)], post)
+    labels, scores = run(model, X)
+    scorer: Any = mlcore.compile(model)
+    assert np.array_equal(scorer.predict(X), labels)
+    np.testing.assert_allclose(scorer.predict_proba(X), scores, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("post", ["NONE", "LOGISTIC"])
+def test_a_linear_classifier_of_one_class_is_refused(post: str) -> None:
+    with pytest.raises(UnsupportedModel, match="1 classes with 1 intercepts are not imported"):
+        mlcore.compile(linear_classifier([1.0, 2.0], [0.5], [3], post))
+
+
+def test_classes_that_tie_get_the_first_ones_label() -> None:
+    model = layer([[1], [-1]], [0], [*SHARES, *LABELS], {"label": TensorProto.INT64, "both": TensorProto.FLOAT})
+    labels, shares = run(model, X)
+    scorer: Any = mlcore.compile(model)
+    assert shares[0].tolist() == [0.5, 0.5] and labels[0] == 3
+    assert np.array_equal(scorer.predict(X), labels)
+    np.testing.assert_allclose(scorer.predict_proba(X), shares, rtol=1e-6, atol=1e-6)
