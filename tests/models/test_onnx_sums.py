@@ -72,3 +72,22 @@ def test_classes_that_tie_get_the_first_ones_label() -> None:
     assert shares[0].tolist() == [0.5, 0.5] and labels[0] == 3
     assert np.array_equal(scorer.predict(X), labels)
     np.testing.assert_allclose(scorer.predict_proba(X), shares, rtol=1e-6, atol=1e-6)
+
+
+def test_two_classes_without_their_labels_are_refused() -> None:
+    with pytest.raises(
+        UnsupportedModel, match="'both' gives the probabilities of two classes, and no output their labels"
+    ):
+        mlcore.compile(layer([[1], [-1]], [0], SHARES, {"both": TensorProto.FLOAT}))
+
+
+@pytest.mark.parametrize("op", ["Mul", "Div"])
+def test_a_number_that_adds_an_axis_to_scores_is_refused(op: str) -> None:
+    deep = helper.make_node("Constant", [], ["deep"], value_floats=[1.0])
+    deep.attribute[0].CopyFrom(
+        helper.make_attribute("value", onnx.numpy_helper.from_array(np.ones((1, 1, 1), np.float32)))
+    )
+    model = layer([[1], [-1]], [0], [deep, helper.make_node(op, ["sums", "deep"], ["Y"])], {"Y": TensorProto.FLOAT})
+    assert run(model, X)[0].shape == (1, 200, 1)
+    with pytest.raises(UnsupportedModel, match=f"{op} of"):
+        mlcore.compile(model)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,7 +120,7 @@ def _answers(outputs: dict[str, Value]) -> Imported:
     if len(labels) > 1 or len({(each.link, each.flat) for each in given.values()}) > 1:
         raise UnsupportedModel(f"the graph gives one answer several times: {', '.join(outputs)}")
     scores = every[0]
-    _check_maps(outputs.values(), labels)
+    _check_labels(outputs, labels)
     classes = labels[0].classes if labels else scores.classes
     if classes is not None:
         return Imported(scores.make(scores.link), classes, scores.cutoff)
@@ -133,8 +133,10 @@ def _scores(name: str, value: Value) -> Scores:
     return value.of if isinstance(value, Both) else scores_of(value, f"output '{name}'")
 
 
-def _check_maps(values: Iterable[Value], labels: list[Labels]) -> None:
-    """Dictionaries of probabilities have the keys that labels have."""
-    for value in values:
+def _check_labels(outputs: Mapping[str, Value], labels: list[Labels]) -> None:
+    """Dictionaries of probabilities have the keys that labels have; those of two classes have labels beside them."""
+    for name, value in outputs.items():
         if isinstance(value, Maps) and (not labels or value.classes.tolist() != labels[0].classes.tolist()):
             raise UnsupportedModel("ZipMap: its labels are not those that the model gives")
+        if isinstance(value, Both) and not labels:
+            raise UnsupportedModel(f"'{name}' gives the probabilities of two classes, and no output their labels")

@@ -120,12 +120,20 @@ def subtract(node: Node, one: Value, value: Value) -> tuple[Value, ...]:
     node.only()
     if isinstance(one, Columns):
         return arithmetic(node, one, "-", value)
-    if not isinstance(one, Constant) or one.values.size != 1 or one.values.reshape(-1)[0] != 1:
-        raise refuse(node, one)
     scores = scores_of(value, node)
-    if scores.outputs != 1 or scores.link != "sigmoid":
+    if _number(node, one, value) != 1 or scores.outputs != 1 or scores.link != "sigmoid":
         raise refuse(node, value)
     return (Negative(scores),)
+
+
+def _number(node: Node, constant: Value, value: Value) -> float:
+    """The one number that scores are combined with; one of more axes than they have gives them more."""
+    axes = 1 if isinstance(value, Scores) and value.flat else 2
+    if not isinstance(constant, Constant) or constant.values.size != 1 or constant.values.ndim > axes:
+        raise refuse(node, value)
+    if constant.values.dtype.kind != "f":
+        raise ModelFormatError(f"{node}: scores are combined with a constant of type {constant.values.dtype}")
+    return float(constant.values.reshape(-1)[0])
 
 
 def argmax(node: Node, value: Value) -> tuple[Value, ...]:
@@ -166,7 +174,7 @@ def multiply(node: Node, x: Value, y: Value) -> tuple[Value, ...]:
     value, one = (y, x) if isinstance(x, Constant) else (x, y)
     if isinstance(value, Columns):
         return arithmetic(node, value, "*", one)
-    if not isinstance(one, Constant) or one.values.size != 1 or one.values.reshape(-1)[0] != 1:
+    if _number(node, one, value) != 1:
         raise refuse(node, value)
     return (scores_of(value, node),)
 
@@ -177,9 +185,9 @@ def divide(node: Node, value: Value, count: Value) -> tuple[Value, ...]:
     if isinstance(value, Columns):
         return arithmetic(node, value, "/", count)
     scores = scores_of(value, node)
-    if not isinstance(count, Constant) or count.values.size != 1 or scores.link != "identity":
+    number = _number(node, count, value)
+    if scores.link != "identity":
         raise refuse(node, value)
-    number = float(count.values.reshape(-1)[0])
     if not 1 <= number <= _MOST_ITERATIONS or number != int(number):
         raise UnsupportedModel(f"{node}: a division by {number} is not imported")
 
