@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 import mlcore
-from mlcore.errors import UnsupportedModel
-from mlcore.testing.onnx import model_of, run
+from mlcore.errors import ModelFormatError, UnsupportedModel
+from mlcore.testing.onnx import ensemble, model_of, run
 
 RNG = np.random.default_rng(29)
 X = RNG.normal(size=(200, 2)).astype(np.float32)
@@ -90,4 +90,42 @@ def test_a_number_that_adds_an_axis_to_scores_is_refused(op: str) -> None:
     model = layer([[1], [-1]], [0], [deep, helper.make_node(op, ["sums", "deep"], ["Y"])], {"Y": TensorProto.FLOAT})
     assert run(model, X)[0].shape == (1, 200, 1)
     with pytest.raises(UnsupportedModel, match=f"{op} of"):
+        mlcore.compile(model)
+
+
+def chain(op: str, count: int, weights: Any) -> onnx.ModelProto:
+    """A node that is made of the one before and of the same constant, so many times."""
+    nodes = [helper.make_node(op, [f"v{i}" if i else "X", "w"], [f"v{i + 1}"]) for i in range(count)]
+    return model_of(nodes, {f"v{count}": TensorProto.FLOAT}, width=len(weights), constants=[("w", weights)])
+
+
+def test_a_constant_that_is_the_weights_of_many_layers_does_not_fill_the_memory() -> None:
+    with pytest.raises(UnsupportedModel, match="more than 1000 layers, or 134217728 weights, are not imported"):
+        mlcore.compile(chain("MatMul", 1001, np.ones((2, 2), np.float32)))
+    with pytest.raises(UnsupportedModel, match="or 134217728 weights, are not imported"):
+        mlcore.compile(chain("MatMul", 200, np.ones((1000, 1000), np.float32)))
+
+
+def test_columns_after_too_many_steps_are_refused() -> None:
+    with pytest.raises(UnsupportedModel, match="after more than 64 steps"):
+        mlcore.compile(chain("Add", 65, np.ones(2, np.float32)))
+
+
+def test_columns_that_are_joined_with_themselves_are_refused() -> None:
+    nodes = [helper.make_node("Concat", [f"v{i}", f"v{i}"], [f"v{i + 1}"], axis=1) for i in range(60)]
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in ("v0", "other")]
+    outputs = [helper.make_tensor_value_info("v60", TensorProto.FLOAT, None)]
+    graph = helper.make_graph(nodes, "g", inputs, outputs)
+    with pytest.raises(UnsupportedModel, match="Concat 'v1': a column that stands twice"):
+        mlcore.compile(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9))
+
+
+def test_the_mean_of_no_trees_is_refused() -> None:
+    model = ensemble([{0: 1.0}], aggregate_function="AVERAGE", base_values=[2.5])
+    for attribute in model.graph.node[0].attribute:
+        if attribute.name.startswith(("nodes_", "target_")):
+            for part in ("ints", "floats", "strings"):
+                del getattr(attribute, part)[:]
+    assert np.isnan(run(model, X)[0]).all()
+    with pytest.raises(ModelFormatError, match="divisor 0"):
         mlcore.compile(model)

@@ -16,7 +16,7 @@ DOMAINS: Final = {"": "", "ai.onnx": "", "ai.onnx.ml": "ai.onnx.ml"}
 ML_VERSIONS: Final = range(1, 6)
 TYPES: Final = {1: "float", 6: "int32", 7: "int64", 11: "double"}
 MOST_COLUMNS: Final = 1 << 20  # beyond it a number is damaged, not announced
-_MOST_VALUES: Final = 1 << 27
+MOST_VALUES: Final = 1 << 27
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +212,7 @@ def array(tensor: Any, what: str) -> Array:
     if tensor.data_location == 1 or tensor.external_data:
         raise UnsupportedModel(f"{what} lies in another file; save the model in one")
     dims = list(tensor.dims)
-    if any(not 0 <= size <= _MOST_VALUES for size in dims) or int(np.prod(dims, dtype=object)) > _MOST_VALUES:
+    if any(not 0 <= size <= MOST_VALUES for size in dims) or int(np.prod(dims, dtype=object)) > MOST_VALUES:
         raise ModelFormatError(f"{what} is of shape {dims}")
     try:
         found: Array = library().numpy_helper.to_array(tensor)

@@ -10,10 +10,11 @@ import numpy as np
 from mlcore.errors import ModelFormatError, UnsupportedModel
 from mlcore.models.ensemble import Array
 from mlcore.models.neural import Activation
-from mlcore.models.onnx_graph import Node
+from mlcore.models.onnx_graph import MOST_VALUES, Node
 from mlcore.models.onnx_scale import arithmetic
 from mlcore.models.onnx_values import Columns, Constant, Layers, Value, refuse
 
+_MOST_LAYERS: Final = 1000  # one constant may be the weights of them all
 _ACTIVATIONS: Final[dict[str, Activation]] = {"Relu": "relu", "Sigmoid": "logistic", "Tanh": "tanh"}
 
 
@@ -65,6 +66,8 @@ def _weighted(node: Node, x: Value, weights: Array, bias: Array | None) -> Layer
     width = x.weights[-1].shape[1] if x.weights else len(x.columns.names)
     if len(weights) != width:
         raise ModelFormatError(f"{node}: {len(weights)} rows of weights for {width} values")
+    if len(x.weights) == _MOST_LAYERS or sum(layer.size for layer in x.weights) + weights.size > MOST_VALUES:
+        raise UnsupportedModel(f"{node}: more than {_MOST_LAYERS} layers, or {MOST_VALUES} weights, are not imported")
     done: tuple[Activation, ...] = x.activations if _activated(x) else (*x.activations, "identity")
     return Layers(x.columns, (*x.weights, weights), (*x.biases, bias), done)
 

@@ -70,7 +70,7 @@ def _regression(
         raise UnsupportedModel(
             f"{node}: rows may get nothing for some target, whose base value ONNX Runtime then leaves out; not imported"
         )
-    divisor = float(max(1, len(found.arrays["tree_output"]))) if aggregate == "AVERAGE" else 1.0
+    divisor = float(len(found.arrays["tree_output"])) if aggregate == "AVERAGE" else 1.0
     return _trees(node, columns, found, _base(node, base, targets), link, divisor=divisor)
 
 

@@ -13,6 +13,7 @@ from mlcore.models.onnx_graph import Node
 from mlcore.models.onnx_values import Columns, Constant, Step, Value, refuse
 
 _BITS: Final[dict[int, Any]] = {4: np.int32, 8: np.int64}
+_MOST_STEPS: Final = 64  # a scaler is two; each is taken for every threshold
 
 
 def scaler(node: Node, value: Value) -> tuple[Value, ...]:
@@ -42,6 +43,8 @@ def stepped(node: Node, columns: Columns, sign: str, row: Array) -> Columns:
     """Return the columns after one more step; it must be finite, and not turn them round."""
     if not np.all(np.isfinite(row)) or (sign in "*/" and np.any(row <= 0)):
         raise UnsupportedModel(f"{node}: a column is scaled by what is not a positive number, or shifted by infinity")
+    if len(columns.steps) == _MOST_STEPS:
+        raise UnsupportedModel(f"{node}: columns after more than {_MOST_STEPS} steps are not imported")
     return replace(columns, steps=(*columns.steps, (sign, row)))
 
 

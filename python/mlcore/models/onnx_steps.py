@@ -67,7 +67,10 @@ def concat(node: Node, *values: Value) -> tuple[Value, ...]:
         raise refuse(node, next(value for value in values if not isinstance(value, Columns)))
     if len({each.kind for each in columns}) != 1 or not all(each.named and not each.steps for each in columns):
         raise UnsupportedModel(f"{node}: only inputs of one column each, all of one type, are joined")
-    return (Columns(tuple(name for each in columns for name in each.names), True, columns[0].kind),)
+    names = tuple(name for each in columns for name in each.names)
+    if len(set(names)) != len(names):  # each such node may double them
+        raise UnsupportedModel(f"{node}: a column that stands twice among those joined is not imported")
+    return (Columns(names, True, columns[0].kind),)
 
 
 def reshape(node: Node, value: Value, shape: Value) -> tuple[Value, ...]:

@@ -13,12 +13,11 @@ import numpy as np
 
 from mlcore.errors import ModelFormatError, UnsupportedModel
 from mlcore.models.ensemble import Array
-from mlcore.models.onnx_graph import Node
+from mlcore.models.onnx_graph import MOST_VALUES, Node
 
 LEAF: Final = "LEAF"
 MODES: Final = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER")
 _RIGHT_IF_TRUE: Final = ("BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_MEMBER")
-_MOST_VALUES: Final = 1 << 27
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +93,7 @@ def weights_by_node(node: Node, at: Array, target: Array, weight: Array, n_nodes
     """Return what each node's leaf adds to each target, (nodes, targets)."""
     if len(target) and (target.min() < 0 or target.max() >= targets):
         raise ModelFormatError(f"{node}: a leaf adds to a target that there is not; there are {targets}")
-    if n_nodes * targets > _MOST_VALUES:
+    if n_nodes * targets > MOST_VALUES:
         raise UnsupportedModel(f"{node}: {n_nodes} nodes of {targets} targets each are too many")
     place = at * targets + target
     if len(np.unique(place)) != len(place):
