@@ -418,6 +418,15 @@ def test_what_is_not_known_is_refused_by_name(edit: Any, match: str, tmp_path: P
         mlcore.compile(changed(edit, tmp_path))
 
 
+@pytest.mark.parametrize("settings", [{"classes_count": 5}, {"class_names": [0, 1, 2, 3, 7]}])
+@pytest.mark.parametrize("loss", ["MultiClass", "MultiClassOneVsAll"])
+def test_classes_that_were_announced_and_never_seen_are_refused(settings: Any, loss: str) -> None:
+    model = fitted(C, CLASSES % 3, loss_function=loss, iterations=2, **settings)
+    assert raw(model, X).shape == (len(X), 5)
+    with pytest.raises(UnsupportedModel, match="trained on 3 of 5 classes"):
+        mlcore.compile(model)
+
+
 @pytest.mark.parametrize(("edit", "match"), [
     (lambda d: d["oblivious_trees"][1]["leaf_values"].pop(), "tree 1: 63 leaf values for 6 levels and 1 outputs"),
     (lambda d: d["oblivious_trees"][1]["leaf_weights"].pop(), "tree 1: 63 leaf weights"),

@@ -153,6 +153,7 @@ def _ensemble(document: Mapping[str, Any], iterations: Iterations | None, orders
         except ModelFormatError as error:
             raise ModelFormatError(f"tree {index}: {error}") from error
     objective = _objective(document["model_info"])
+    _refuse_unseen_classes(document["model_info"], len(bias))
     return TreeEnsemble(
         source="catboost",
         objective=objective,
@@ -195,6 +196,17 @@ def _objective(info: Mapping[str, Any]) -> str:
     if name not in _LINKS:
         raise UnsupportedModel(f"loss function '{name:.40}' is not imported; these are: {', '.join(sorted(_LINKS))}")
     return str(name)
+
+
+def _refuse_unseen_classes(info: Mapping[str, Any], outputs: int) -> None:
+    """The library gives a class that was announced and never seen a column of its own, which the trees have not."""
+    classes = info.get("class_params") or {}
+    announced = max(classes.get("classes_count") or 0, len(classes.get("class_names") or ()))
+    if 1 < outputs < announced:
+        raise UnsupportedModel(
+            f"the model was trained on {outputs} of {announced} classes, which is not imported; leave classes_count and "
+            "class_names away"
+        )
 
 
 _TYPES: Final = {
