@@ -293,3 +293,12 @@ def test_a_combination_of_features_that_are_not_there_is_refused(member: Member)
     assert isinstance(model, models.TreeEnsemble) and model.combinations
     with pytest.raises(ModelFormatError, match=f"made of feature {member.feature}, which the model does not have"):
         replace(model, combinations=(Combination((member,)), *model.combinations[1:]))
+
+
+@pytest.mark.parametrize("count", [0, 33])
+def test_a_combination_of_no_feature_or_very_many_is_refused(count: int) -> None:
+    model = models.read(fitted(R, TOGETHER, max_ctr_complexity=2))
+    assert isinstance(model, models.TreeEnsemble) and model.combinations
+    many = Combination((Member("category", 0),) * count)
+    with pytest.raises(ModelFormatError, match=f"a combination of {count} features"):
+        replace(model, combinations=(many, *model.combinations[1:]))

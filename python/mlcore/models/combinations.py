@@ -12,6 +12,7 @@ from mlcore.errors import ModelFormatError
 
 Array = np.ndarray[Any, Any]
 Kind = Literal["category", "above", "is"]
+_MOST_MEMBERS: Final = 32  # axes that NumPy has in every version
 _MULTIPLIER: Final = np.uint64(0x4906BA494954CB65)
 
 
@@ -45,7 +46,9 @@ class Combination:
         return Combination(tuple(Member(k, f, float.fromhex(limit), missing) for k, f, limit, missing in found))
 
     def check(self, raw_features: int) -> None:
-        """Raise ModelFormatError unless it is made of raw features."""
+        """Raise ModelFormatError unless it is made of raw features, and of no more than rows are coded by."""
+        if not 1 <= len(self.members) <= _MOST_MEMBERS:
+            raise ModelFormatError(f"a combination of {len(self.members)} features; from 1 to {_MOST_MEMBERS} are read")
         for item in self.members:
             if item.kind not in ("category", "above", "is") or not 0 <= item.feature < raw_features:
                 raise ModelFormatError(
