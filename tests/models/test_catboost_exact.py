@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -453,6 +455,23 @@ def test_dates_are_refused_as_the_library_refuses_them() -> None:
     scorer = mlcore.compile(fitted(R, SCORE, rows=frame, iterations=1))
     with pytest.raises(SchemaMismatch, match="column 'b' holds timestamp"):
         scorer.margin(frame.assign(b=pd.Timestamp("2020-01-01")))
+
+
+def test_a_cbm_file_is_read_where_memory_is_limited(tmp_path: Path) -> None:
+    model = fitted(R, SCORE, iterations=1)
+    model.save_model(str(tmp_path / "m.cbm"))
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30));"
+        "import mlcore; print(mlcore.compile(sys.argv[1]).model.n_trees)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "m.cbm")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "1", done.stderr
+
+
+def test_what_is_no_model_of_the_library_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedModel, match=r"models of type catboost\.core\.Pool are not imported"):
+        mlcore.compile(catboost.Pool(X, SCORE))
 
 
 def test_what_would_change_the_numbers_is_refused() -> None:

@@ -77,7 +77,8 @@ def is_text(source: Any) -> bool:
 
 def is_catboost(source: Any) -> bool:
     """Return whether `source` is a model of CatBoost in memory, or of a class derived from one of its."""
-    return any(base.__module__.split(".")[0] == "catboost" for base in type(source).__mro__)
+    of_catboost = any(base.__module__.split(".")[0] == "catboost" for base in type(source).__mro__)
+    return of_catboost and hasattr(source, "is_fitted")  # a Pool is none
 
 
 def _parse(data: bytes, iterations: tuple[int, int] | None, named: dict[str, Any]) -> Model:

@@ -74,7 +74,8 @@ def main(folder: Path) -> int:
 
     source = folder / "model.cbm"
     limit = _FREE_BYTES + _BYTES_A_BYTE * source.stat().st_size
-    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
     try:
         found = exported(catboost.CatBoost().load_model(str(source)))
     except UnsupportedModel as error:
