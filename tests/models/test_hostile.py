@@ -340,6 +340,11 @@ def test_ctrs_without_measure_are_refused_soon(catboosts: dict[str, bytes]) -> N
     ctr["borders"] = list(range(40_000))
     with pytest.raises(UnsupportedModel, match="times about a category are not imported"):
         models.read(json.dumps(doc).encode())
+    ctr["borders"] = []
+    doc["features_info"]["ctrs"] = [ctr] * 4_000
+    with pytest.raises(UnsupportedModel, match="CTRs that hold 160000000 values of categories"):
+        models.read(json.dumps(doc).encode())
+    doc["features_info"]["ctrs"] = [ctr]
     table["hash_stride"], table["hash_map"] = 2**31 - 1, []
     with pytest.raises(ModelFormatError, match="'hash_stride' is 2147483647"):
         models.read(json.dumps(doc).encode())

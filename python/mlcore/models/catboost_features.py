@@ -21,6 +21,7 @@ from mlcore.models.ensemble import Array, Categories
 
 _MOST_CATEGORIES: Final = 1 << 24  # their positions are float32
 _MOST_ASKED: Final = 1 << 30  # each takes four bytes where it goes worst
+_MOST_HELD: Final = 1 << 27  # each takes twelve bytes; many CTRs may be of one table
 _NANS: Final = frozenset({"AsIs", "AsFalse", "AsTrue"})
 
 
@@ -60,6 +61,9 @@ def read(info: Mapping[str, Any], tables: Mapping[str, Any]) -> Questions:
     raw = {("float_feature_index", integer(f, "feature_index")): _raw(f) for f in numeric}
     raw |= {("cat_feature_index", integer(f, "feature_index")): _raw(f) for f in categorical}
     counted = {name: catboost_ctr.table(tables, name) for name in dict.fromkeys(item["identifier"] for item in ctrs)}
+    held = sum(len(counted[item["identifier"]][0]) for item in ctrs)
+    if held > _MOST_HELD:
+        raise UnsupportedModel(f"CTRs that hold {held} values of categories are not imported")
     calculated = [catboost_ctr.read(item, counted[item["identifier"]], raw) for item in ctrs]
     columns = _columns(categorical, calculated, len(names))
     for item in categorical:
