@@ -14,7 +14,7 @@ import xgboost
 
 import mlcore
 from mlcore import Profile
-from mlcore.errors import SchemaMismatch, UnsupportedModel, UsageError
+from mlcore.errors import DataError, SchemaMismatch, UnsupportedModel, UsageError
 
 NAMES = ["a", "b", "c", "d"]
 RNG = np.random.default_rng(0)
@@ -106,6 +106,19 @@ def test_a_missing_column_is_named() -> None:
 def test_a_column_there_twice_is_named() -> None:
     with pytest.raises(SchemaMismatch, match="column 'c' stands 2 times"):
         SCORER.margin(pa.table([*TABLE.columns, TABLE["c"]], names=[*NAMES, "c"]))
+    frame = pd.DataFrame(X, columns=NAMES)
+    with pytest.raises(SchemaMismatch, match="column 'c' stands 2 times"):
+        SCORER.margin(pd.concat([frame, frame[["c"]]], axis=1))
+
+
+@pytest.mark.parametrize("value", ["x", object()])
+def test_a_column_that_arrow_does_not_hold_is_named(value: object) -> None:
+    frame = pd.DataFrame(X, columns=NAMES).astype({"c": object})
+    frame.loc[3, "c"] = value
+    with pytest.raises(DataError, match="column c with type object: Could not convert"):
+        SCORER.margin(frame)
+    with pytest.raises(DataError, match="expected length 1 but got length 2"):
+        SCORER.margin({"a": [1.0], "b": [1.0, 2.0], "c": [1.0], "d": [1.0]})
 
 
 def test_a_wrong_width_is_named() -> None:

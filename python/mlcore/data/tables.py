@@ -116,8 +116,12 @@ def to_table(X: Any, *, names: Sequence[str] | None = None) -> pa.Table:
 
     Raises:
         UnsupportedType: it is none of these.
+        DataError: a column stands twice, or holds what Arrow does not, strings among numbers for one.
     """
-    return _without_views(_to_table(X, names))
+    try:
+        return _without_views(_to_table(X, names))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise DataError(": ".join(map(str, reversed(error.args)))) from error  # Arrow names the column last
 
 
 def _to_table(X: Any, names: Sequence[str] | None) -> pa.Table:
@@ -162,7 +166,11 @@ def _without_views(table: pa.Table) -> pa.Table:
 def _from_pandas(frame: Any) -> pa.Table:
     if not hasattr(frame, "columns"):
         raise UnsupportedType("a pandas Series is one column; pass a DataFrame")
-    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SchemaMismatch(f"column '{twice}' stands {names.count(twice)} times")
+    frame = frame.set_axis(names, axis=1)
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
 
 
