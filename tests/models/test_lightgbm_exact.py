@@ -444,7 +444,7 @@ def test_what_would_change_the_numbers_is_refused() -> None:
         mlcore.compile(model.fit(X, LABELS["binary"]()))
     with pytest.raises(UsageError, match="missing= is XGBoost's"):
         mlcore.compile(train(SCORE, rounds=1), missing=-1.0)
-    with pytest.raises(UnsupportedModel, match="LGBMRegressor are not imported"):
+    with pytest.raises(UsageError, match="LGBMRegressor is not fitted; call fit first"):
         mlcore.compile(lightgbm.LGBMRegressor())
 
 

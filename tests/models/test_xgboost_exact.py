@@ -136,6 +136,48 @@ def test_margins_are_the_librarys_bits(objective: str, labels: str, more: dict[s
     check(train(LABELS[labels](), objective=objective, **BOOSTERS[booster], **more))
 
 
+SHARES = pytest.mark.skipif(VERSION < (3, 2), reason="before 3.2 XGBoost refuses a share of 0 or 1")
+
+
+@SHARES
+@pytest.mark.parametrize("objective", ["binary:logistic", "reg:logistic", "binary:logitraw", "count:poisson"])
+@pytest.mark.parametrize("label", [0, 1])
+def test_rows_of_one_label(objective: str, label: int) -> None:
+    booster = train(np.full(ROWS, label), objective=objective)
+    scorer, data = mlcore.compile(booster), matrix()
+    assert bits(scorer.margin(X), booster.predict(data, output_margin=True))
+    np.testing.assert_allclose(scorer.predict(X), booster.predict(data), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("score", [1e-9, 9e-7, 1.1e-6, 1 - 1e-6, 1 - 2e-7])
+def test_a_share_near_0_or_1_is_kept_away_from_them_or_not_as_the_library_does(score: float) -> None:
+    booster = train(LABELS["binary"](), objective="binary:logistic", base_score=score, rounds=3)
+    assert bits(mlcore.compile(booster).margin(X), booster.predict(matrix(), output_margin=True))
+
+
+@pytest.mark.parametrize("objective", ["multi:softprob", "multi:softmax"])
+def test_a_classifier_of_two_classes_with_a_score_for_each(objective: str) -> None:
+    y = LABELS["binary"]().astype(int)
+    model = xgboost.XGBClassifier(n_estimators=5, n_jobs=1, objective=objective, num_class=2).fit(X, y)
+    found, expected = mlcore.compile(model).predict(X), model.predict(X)
+    assert found.shape == expected.shape and found.dtype == expected.dtype and np.array_equal(found, expected)
+
+
+@SHARES
+def test_a_classifier_of_one_class() -> None:
+    model = xgboost.XGBClassifier(n_estimators=5, n_jobs=1).fit(X, np.zeros(ROWS, int))
+    scorer = mlcore.compile(model)
+    assert np.array_equal(scorer.predict(X), model.predict(X))
+    np.testing.assert_allclose(scorer.predict_proba(X), model.predict_proba(X), rtol=0, atol=1e-6)
+
+
+def test_what_is_not_trained_is_refused() -> None:
+    with pytest.raises(UsageError, match="XGBRegressor is not fitted; call fit first"):
+        mlcore.compile(xgboost.XGBRegressor())
+    with pytest.raises(UsageError, match="this Booster holds no model"):
+        mlcore.compile(xgboost.Booster())
+
+
 def test_the_objectives_are_all_that_xgboost_has() -> None:
     with pytest.raises(xgboost.core.XGBoostError) as refused:
         xgboost.train({"objective": "nope"}, matrix(SCORE), 1)

@@ -75,7 +75,11 @@ def parse(data: bytes, *, where: str = "XGBoost model", iterations: Iterations |
 
 def from_booster(booster: Any, iterations: Iterations | None = None) -> Model:
     """Return the model of an `xgboost.Booster`, through its UBJ form (exact float32)."""
-    return parse(bytes(booster.save_raw("ubj")), where="Booster", iterations=iterations)
+    try:
+        data = bytes(booster.save_raw("ubj"))
+    except ValueError as error:  # XGBoostError
+        raise UsageError("this Booster holds no model; train it, or load one into it") from error
+    return parse(data, where="Booster", iterations=iterations)
 
 
 def _looks_like_json(data: bytes) -> bool:
@@ -103,7 +107,7 @@ def _learner(learner: Mapping[str, Any], version: tuple[int, ...], iterations: I
         "source": "xgboost",
         "objective": objective,
         "link": link,
-        "base_margin": _base_margin(parameters["base_score"], link, outputs),
+        "base_margin": _base_margin(parameters["base_score"], link, outputs, version),
         "feature_names": names or tuple(f"f{i}" for i in range(n_features)),
         "named": bool(names),
     }
@@ -181,7 +185,7 @@ def _tree_weights(model: Mapping[str, Any], outside: Any) -> F4:
     return weights if len(weights) else np.ones(len(model["trees"]), np.float32)
 
 
-def _base_margin(text: str, link: Link, outputs: int) -> tuple[float, ...]:
+def _base_margin(text: str, link: Link, outputs: int, version: tuple[int, ...]) -> tuple[float, ...]:
     """The base scores through the inverse link, in XGBoost's own float32 steps and with the logarithm it calls."""
     parsed = json.loads(text)
     values = parsed if isinstance(parsed, list) else [parsed]
@@ -190,24 +194,28 @@ def _base_margin(text: str, link: Link, outputs: int) -> tuple[float, ...]:
     scores = [np.float32(value) for value in values] * (outputs if len(values) == 1 else 1)
     if link == "rising":
         return (float(scores[0]), *(_gap_margin(low, high) for low, high in pairwise(scores)))
-    return tuple(_margin_of(score, link) for score in scores)
+    return tuple(_margin_of(score, link, version) for score in scores)
 
 
-def _margin_of(score: np.float32, link: Link) -> float:
+_LARGEST: Final = float(np.finfo(np.float32).max)
+_LEAST: Final = np.float32(1e-6)
+
+
+def _margin_of(score: np.float32, link: Link, version: tuple[int, ...]) -> float:
     if link not in ("sigmoid", "exp"):
         return float(score)
-    with np.errstate(divide="ignore"):
-        odds = np.float32(1.0) / score - np.float32(1.0) if link == "sigmoid" else score
-    if not (odds > 0 and math.isfinite(odds)):
+    if link == "sigmoid" and 0 <= score <= 1 and version >= (3, 2):  # of rows of one class it is 0 or 1
+        score = np.clip(score, _LEAST, np.float32(1) - _LEAST)
+    if not (0 < score < 1 if link == "sigmoid" else 0 <= score <= _LARGEST):
         raise ModelFormatError(f"base_score {score} is outside the range of the objective")
-    logarithm = _libm("logf", odds)
-    return float(-logarithm if link == "sigmoid" else logarithm)
+    if link == "exp":
+        return float(_libm("logf", score)) if score else -math.inf
+    return float(-_libm("logf", np.float32(1) / score - np.float32(1)))
 
 
 def _gap_margin(low: np.float32, high: np.float32) -> float:
     """The softplus's inverse of how far an output lies above the one before."""
-    least = np.float32(1e-6)
-    gap = max(np.float32(high - low) - least, least)
+    gap = max(np.float32(high - low) - _LEAST, _LEAST)
     return float(gap + _libm("logf", -_libm("expm1f", -gap)))
 
 

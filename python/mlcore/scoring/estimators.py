@@ -209,6 +209,9 @@ def _calibrator(calibrator: Any) -> Calibrator:
 
 def _read(model: Any, iterations: tuple[int, int] | None, missing: float | None) -> tuple[Model, dict[str, Any]]:
     """The model in neutral form, what stands for a missing value, and what the source's `predict` gives."""
+    fitted = getattr(model, "__sklearn_is_fitted__", None)  # of XGBoost's and LightGBM's wrappers too
+    if fitted is not None and not fitted():
+        raise UsageError(f"{type(model).__name__} is not fitted; call fit first")
     if sklearn.is_estimator(model):
         return _read_whole(sklearn.read, model, iterations, missing)
     if models.is_catboost(model):

@@ -153,7 +153,7 @@ class Scorer:
             return np.asarray(self.classes[np.argmax(value, axis=1) if value.ndim > 1 else (value > 0.5).astype(int)])
         if self.model.link == "argmax":
             return value.astype(np.int32)
-        if self.model.link == "softmax":
+        if self.model.link == "softmax" and self.model.n_outputs > 2:  # XGBoost takes two columns for two labels
             return np.asarray(np.argmax(value, axis=1))
         return (value > 0.5).astype(np.int64 if value.ndim == 1 else np.float64)
 
