@@ -214,3 +214,12 @@ def test_a_damaged_network_is_refused() -> None:
             models.from_arrow(table.replace_schema_metadata({key: text.replace(old, new)}))
     with pytest.raises(ModelFormatError, match="holds no network"):
         models.NeuralNetwork.from_arrow(pa.table({"value": [1.0]}))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_network_of_one_class_gives_its_label_whatever_the_score() -> None:
+    network = MLPClassifier(hidden_layer_sizes=(4,), max_iter=1, random_state=0).fit(X, np.full(len(X), 7))
+    scorer = mlcore.compile(network)
+    assert (scorer.margin(X) > 0).any()
+    assert np.array_equal(scorer.predict(X), network.predict(X))
+    np.testing.assert_allclose(scorer.predict_proba(X), network.predict_proba(X), rtol=0, atol=1e-12)

@@ -38,7 +38,8 @@ def read(estimator: Any) -> Imported:
         return Imported(model, np.array([-1, 1]), float(estimator.offset_))
     classes = getattr(estimator, "classes_", None)
     if classes is not None:
-        return Imported(model, np.asarray(classes), cutoff)
+        found = np.asarray(classes)
+        return Imported(model, found, cutoff if len(found) > 1 else np.inf)  # there may be no second class
     return Imported(model, flat=np.ndim(getattr(estimator, "coef_", ())) < 2)
 
 
