@@ -16,8 +16,8 @@ from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
 from mlcore.models import catboost_cbm, catboost_features, catboost_trees
 from mlcore.models.catboost_json import numbers
 from mlcore.models.ensemble import Array, Link, TreeEnsemble
+from mlcore.models.iterations import Iterations, within
 
-Iterations = tuple[int, int]
 Orders = Sequence[Sequence[int]]
 
 _LINKS: Final[dict[str, Link]] = {
@@ -141,7 +141,7 @@ def _ensemble(document: Mapping[str, Any], iterations: Iterations | None, orders
     questions = catboost_features.read(document["features_info"], document.get("ctr_data") or {})
     scale, bias = _scale_and_bias(document["scale_and_bias"])
     trees = document["oblivious_trees"] if "oblivious_trees" in document else document["trees"]
-    first, end = _range(len(trees := trees or []), iterations)
+    first, end = within(iterations, len(trees := trees or []))
     nodes = []
     for index in range(first, end):
         try:
@@ -178,15 +178,6 @@ def _scale_and_bias(found: Any) -> tuple[float, tuple[float, ...]]:
     if not 2 <= len(values) <= _MOST_OUTPUTS or not np.all(np.isfinite(values)):
         raise ModelFormatError("scale and bias are not finite numbers")
     return float(values[0]), tuple(values[1:].tolist())
-
-
-def _range(trees: int, iterations: Iterations | None) -> Iterations:
-    first, end = iterations or (0, 0)
-    if (first, end) == (0, 0):
-        return 0, trees
-    if not 0 <= first < (end or trees) <= trees:
-        raise UsageError(f"iterations [{first}, {end}) do not lie within the model's {trees}")
-    return first, end or trees
 
 
 def _objective(info: Mapping[str, Any]) -> str:

@@ -10,10 +10,9 @@ import numpy as np
 from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
 from mlcore.models import lightgbm_text, lightgbm_tree
 from mlcore.models.ensemble import Array, Categories, Link, TreeEnsemble
+from mlcore.models.iterations import Iterations, within
 from mlcore.models.leaves import LinearLeaves
 from mlcore.models.lightgbm_text import Fields
-
-Iterations = tuple[int, int]
 
 _LINKS: Final[dict[str, Link]] = {
     "binary": "sigmoid",
@@ -75,7 +74,7 @@ def _ensemble(document: lightgbm_text.Document, iterations: Iterations | None) -
         raise ModelFormatError(f"{len(names)} feature names for {n_features} features")
     if not 1 <= outputs <= _MOST_OUTPUTS or len(document.trees) % outputs:
         raise ModelFormatError(f"{len(document.trees)} trees do not divide into iterations of {outputs}")
-    first, end = _range(len(document.trees) // outputs, iterations)
+    first, end = within(iterations, len(document.trees) // outputs)
     trees = [lightgbm_tree.arrays(fields, n_features) for fields in document.trees[first * outputs : end * outputs]]
     objective, link, steepness = _objective(header, outputs)
     return TreeEnsemble(
@@ -92,15 +91,6 @@ def _ensemble(document: lightgbm_text.Document, iterations: Iterations | None) -
         tree_output=np.tile(np.arange(outputs, dtype=np.int32), end - first),
         **_joined(trees),
     )
-
-
-def _range(rounds: int, iterations: Iterations | None) -> Iterations:
-    first, end = iterations or (0, 0)
-    if (first, end) == (0, 0):
-        return 0, rounds
-    if not 0 <= first < (end or rounds) <= rounds:
-        raise UsageError(f"iterations [{first}, {end}) do not lie within the model's {rounds}")
-    return first, end or rounds
 
 
 def _objective(header: Fields, outputs: int) -> tuple[str, Link, float]:

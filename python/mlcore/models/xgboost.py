@@ -17,6 +17,7 @@ import numpy as np
 from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
 from mlcore.models import ubj
 from mlcore.models.ensemble import I4, Array, Categories, Link, TreeEnsemble, categories_as_bounds
+from mlcore.models.iterations import Iterations, within
 from mlcore.models.linear import LinearModel
 
 F4 = np.ndarray[tuple[int], np.dtype[np.float32]]
@@ -45,7 +46,6 @@ _LINKS: Final[dict[str, Link]] = {
     "survival:aft": "exp",
     "survival:cox": "exp",
 }
-Iterations = tuple[int, int]
 
 
 def parse(data: bytes, *, where: str = "XGBoost model", iterations: Iterations | None = None) -> Model:
@@ -152,18 +152,15 @@ def _linear(
 
 def _tree_range(model: Mapping[str, Any], iterations: Iterations | None) -> tuple[int, int]:
     """The trees of boosting rounds [first, end)."""
-    first, end = iterations or (0, 0)
-    if (first, end) == (0, 0):
+    if iterations in (None, (0, 0)):
         return 0, len(model["trees"])
     starts = model.get("iteration_indptr")
     if starts is None:
         raise UnsupportedModel(
             "the file does not say which trees are of which iteration; save it with XGBoost 2 or newer"
         )
-    rounds = len(starts) - 1
-    if not 0 <= first < (end or rounds) <= rounds:
-        raise UsageError(f"iterations [{first}, {end}) do not lie within the model's {rounds}")
-    return int(starts[first]), int(starts[end or rounds])
+    first, end = within(iterations, len(starts) - 1)
+    return int(starts[first]), int(starts[end])
 
 
 _MODEL_KEYS: Final = {"cats", "gbtree_model_param", "iteration_indptr", "tree_info", "trees", "weight_drop"}
