@@ -151,24 +151,20 @@ def linear_model(columns: Columns, objective: str, link: Link, weights: Array, b
 
 
 @dataclass(frozen=True, eq=False)
-class Negative:
+class _Derived:
+    of: Scores
+
+
+class Negative(_Derived):
     """One less a probability."""
 
-    of: Scores
 
-
-@dataclass(frozen=True, eq=False)
-class Both:
+class Both(_Derived):
     """The probabilities of two classes, of which the scores are the second's."""
 
-    of: Scores
 
-
-@dataclass(frozen=True, eq=False)
-class Index:
+class Index(_Derived):
     """The number of the class whose score is highest."""
-
-    of: Scores
 
 
 @dataclass(frozen=True, eq=False)
