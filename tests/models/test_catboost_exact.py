@@ -24,6 +24,7 @@ from mlcore.bundle import Bundle
 from mlcore.data.schema import Field, Schema
 from mlcore.errors import ModelFormatError, SchemaMismatch, UnsupportedModel, UsageError
 from mlcore.preprocessing.features import Feature, Transforms
+from mlcore.testing.awkward import mixed, neighbours
 
 RNG = np.random.default_rng(23)
 ROWS = 700
@@ -68,28 +69,17 @@ def same(scorer: mlcore.Scorer, model: Any, rows: Any) -> None:
         np.testing.assert_allclose(scorer.predict_proba(rows), model.predict_proba(rows), rtol=1e-6, atol=1e-6)
 
 
-def neighbours(values: Any) -> np.ndarray:
-    """The values, and the next ones up and down."""
-    with np.errstate(over="ignore"):
-        return np.concatenate([values, np.nextafter(values, np.inf), np.nextafter(values, -np.inf)])
-
-
 def awkward(model: Any, rows: np.ndarray) -> np.ndarray:
     """Rows whose values are thresholds, their neighbours in float32 and float64, near zero, infinite or missing."""
-    rng = np.random.default_rng(1)
-    out = rows.copy()
+    special = np.array([0, -0.0, 1e-45, -1e-45, 1e-40, np.finfo(np.float32).max, np.inf, -np.inf, np.nan], np.float32)
+    pools = []
     for feature in range(rows.shape[1]):
         asked = model.threshold[(model.feature == feature) & (model.interval_set < 0)]
-        special = np.array(
-            [0, -0.0, 1e-45, -1e-45, 1e-40, np.finfo(np.float32).max, np.inf, -np.inf, np.nan], np.float32
-        )
         pool = neighbours(np.concatenate([asked, special])).astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             halves = (pool + np.nextafter(pool.astype(np.float32), np.float32(np.inf))) / 2  # round to the even one
-        pool = np.concatenate([neighbours(pool), neighbours(halves), [1e300, -1e300, 5e-324]])
-        mixed = rng.random(len(rows)) < 0.7
-        out[mixed, feature] = rng.choice(pool, mixed.sum())
-    return out
+        pools.append(np.concatenate([neighbours(pool), neighbours(halves), [1e300, -1e300, 5e-324]]))
+    return mixed(rows, pools)
 
 
 def check(model: Any, rows: Any = X, **options: Any) -> mlcore.Scorer:

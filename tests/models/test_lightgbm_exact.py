@@ -23,6 +23,7 @@ from mlcore.data.schema import Field, Schema
 from mlcore.errors import SchemaMismatch, UnsupportedModel, UsageError
 from mlcore.preprocessing import ColumnTransformer, OneHotEncoder, StandardScaler, TargetEncoder
 from mlcore.preprocessing.features import Feature, Transforms
+from mlcore.testing.awkward import mixed, neighbours
 
 RNG = np.random.default_rng(17)
 ROWS = 1_200
@@ -75,24 +76,15 @@ def same(scorer: mlcore.Scorer, booster: lightgbm.Booster, rows: Any) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
-def neighbours(values: Any) -> np.ndarray:
-    """The values, and the next ones up and down."""
-    with np.errstate(over="ignore"):
-        return np.concatenate([values, np.nextafter(values, np.inf), np.nextafter(values, -np.inf)])
-
-
 def awkward(model: Any, rows: np.ndarray) -> np.ndarray:
     """Rows whose values are thresholds, their neighbours, what is near zero, infinite, missing, or no category."""
-    rng = np.random.default_rng(1)
-    out = rows.copy()
+    pools = []
     for feature in range(rows.shape[1]):
         asked = model.threshold[(model.feature == feature) & (model.interval_set < 0)]
         used = model.interval_set[(model.feature == feature) & (model.interval_set >= 0)]
         pool = np.concatenate([asked, *(model.sets()[k] for k in used), NEAR_ZERO, [np.inf, -np.inf, np.nan, 1e300]])
-        pool = np.concatenate([neighbours(pool), NO_CATEGORIES])
-        mixed = rng.random(len(rows)) < 0.7
-        out[mixed, feature] = rng.choice(pool, mixed.sum())
-    return out
+        pools.append(np.concatenate([neighbours(pool), NO_CATEGORIES]))
+    return mixed(rows, pools)
 
 
 LABELS: dict[str, Callable[[], Any]] = {

@@ -35,6 +35,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 import mlcore
 from mlcore import models
 from mlcore.errors import DataError, UnsupportedModel, UsageError
+from mlcore.testing.awkward import mixed
 from mlcore.testing.onnx import ensemble, model_of, neighbours, run
 
 RNG = np.random.default_rng(23)
@@ -73,13 +74,8 @@ def check(model: onnx.ModelProto, rows: np.ndarray = X, *, exact: bool = True) -
 
 def awkward(model: Any, rows: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
     """Rows of thresholds, their neighbours, ±0, ±inf and NaN."""
-    rng = np.random.default_rng(1)
-    out = np.array(rows, dtype)
-    for feature in range(rows.shape[1]):
-        asked = model.threshold[model.feature == feature]
-        mixed = rng.random(len(rows)) < 0.7
-        out[mixed, feature] = rng.choice(neighbours(asked, dtype), mixed.sum())
-    return out
+    pools = [neighbours(model.threshold[model.feature == feature], dtype) for feature in range(rows.shape[1])]
+    return mixed(rows.astype(dtype), pools)
 
 
 SKLEARN: dict[str, tuple[Any, Any]] = {

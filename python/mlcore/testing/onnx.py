@@ -10,6 +10,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from mlcore.testing import awkward
+
 Array = np.ndarray[Any, Any]
 TYPES = {
     np.dtype(np.float32): TensorProto.FLOAT,
@@ -131,6 +133,4 @@ def label_type(attributes: dict[str, Any]) -> int:
 def neighbours(values: Any, dtype: Any) -> Array:
     """The values and the next ones up and down, and what is awkward anywhere."""
     known = np.array([*values, 0.0, -0.0, np.inf, -np.inf], dtype)
-    with np.errstate(over="ignore"):
-        near = [np.nextafter(known, dtype(np.inf)), np.nextafter(known, dtype(-np.inf))]
-    return np.unique(np.concatenate([known, *near, np.array([np.nan, 0.5], dtype)]))
+    return np.unique(np.append(awkward.neighbours(known), np.array([np.nan, 0.5], dtype)))
