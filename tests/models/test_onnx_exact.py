@@ -386,6 +386,12 @@ REFUSED: dict[str, tuple[onnx.ModelProto, str]] = {
         ),
         "takes them for one set",
     ),
+    "joined leaf without weights": (
+        ensemble(
+            [("BRANCH_EQ", 0, 1.0, 0, {}, ("BRANCH_EQ", 0, 2.0, 0, {1: 0.25, 0: 1.0}, {2: 5.0})), {1: 7.0}], n_targets=3
+        ),
+        "takes them for one set",
+    ),
     "joined ways": (
         ensemble([("BRANCH_EQ", 0, 1.0, 0, {0: 3.0}, ("BRANCH_EQ", 0, 2.0, 1, {0: 3.0}, {0: 1.0}))]),
         "takes them for one set",

@@ -71,7 +71,8 @@ def _check_equalities(node: Node, nodes: Nodes, at: Array, weight: Array, value:
     """Refuse what ONNX Runtime takes for one set of members although it is none.
 
     It joins an equality with the next on its false branch where both ask one feature and the first weights of the leaves
-    on their true branches are equal, and keeps the first one's leaf and the first one's way with missing values.
+    on their true branches are equal, and keeps the first one's leaf and the first one's way with missing values. For a leaf
+    without weights it looks at those of some other leaf.
     """
     first = np.full(len(value), np.nan)
     first[at[::-1]] = weight[::-1]
@@ -81,11 +82,12 @@ def _check_equalities(node: Node, nodes: Nodes, at: Array, weight: Array, value:
     one, other = nodes.true[k], nodes.true[after]
     differ = np.any((value[one] != value[other]) | (has[one] != has[other]), axis=1)
     leaves = (nodes.mode[one] == LEAF) & (nodes.mode[other] == LEAF)
-    wrong = leaves & (first[one] == first[other]) & differ
+    unweighted = np.isnan(first[one]) | np.isnan(first[other])
+    wrong = leaves & (unweighted | ((first[one] == first[other]) & differ))
     if np.any(wrong | (nodes.missing_true[k] != nodes.missing_true[after])):
         raise UnsupportedModel(
-            f"{node}: equalities of one feature that follow one another, with leaves of one first weight or different ways "
-            "for missing values, are not imported: ONNX Runtime takes them for one set"
+            f"{node}: equalities of one feature that follow one another, with leaves of one first weight or of none, or "
+            "different ways for missing values, are not imported: ONNX Runtime takes them for one set"
         )
 
 
