@@ -396,7 +396,7 @@ REFUSED: dict[str, tuple[onnx.ModelProto, str]] = {
         ensemble([("BRANCH_EQ", 0, 1.0, 0, {0: 3.0}, ("BRANCH_EQ", 0, 2.0, 1, {0: 3.0}, {0: 1.0}))]),
         "takes them for one set",
     ),
-    "broken members": (version_5(np.float32, members=(1.5, 40.0)), "not all whole numbers"),
+    "broken members": (version_5(np.float32, members=(1.5, 40.0)), "beyond 0 to 30 that are not all whole"),
     "no model": (model_of([IDENTITY], {"Y": 1}), "the input's columns instead of scores"),
     "operator": (model_of([helper.make_node("Gelu", ["X"], ["Y"])], {"Y": 1}), "operator 'Gelu'"),
     "domain": (model_of([helper.make_node("F", ["X"], ["Y"], domain="my.own")], {"Y": 1}), "'F' of domain 'my.own'"),

@@ -129,3 +129,23 @@ def test_the_mean_of_no_trees_is_refused() -> None:
     assert np.isnan(run(model, X)[0]).all()
     with pytest.raises(ModelFormatError, match="divisor 0"):
         mlcore.compile(model)
+
+
+def test_constants_that_are_nodes_have_the_types_of_their_attributes() -> None:
+    words = helper.make_node("Constant", [], ["words"], value_strings=["no", "yes"])
+    half = helper.make_node("Constant", [], ["half"], value_float=0.1)
+    less = helper.make_node("Sub", ["X", "half"], ["less"])
+    nodes = [SHARES[0], *SHARES[1:], LABELS[0], words, helper.make_node(
+        "ArrayFeatureExtractor", ["words", "number"], ["found"], domain="ai.onnx.ml"), LABELS[2]]  # fmt: skip
+    model = layer([[1], [-1]], [0], nodes, {"label": TensorProto.STRING})
+    model.graph.node[0].input[0] = "less"
+    model.graph.node.insert(0, less)
+    model.graph.node.insert(0, half)
+    scorer: Any = mlcore.compile(model)
+    assert np.array_equal(scorer.predict(X[5:]), run(model, X[5:])[0])
+
+
+def test_what_labels_are_not_picked_from_is_named() -> None:
+    first = helper.make_node("ArrayFeatureExtractor", ["sums", "known"], ["Y"], domain="ai.onnx.ml")
+    with pytest.raises(UnsupportedModel, match="ArrayFeatureExtractor of a layer's values is not imported"):
+        mlcore.compile(layer([[1], [-1]], [0], [first], {"Y": TensorProto.FLOAT}))

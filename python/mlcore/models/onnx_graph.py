@@ -204,7 +204,10 @@ def _constant(node: Node) -> Array:
     node.only("value", "value_float", "value_floats", "value_int", "value_ints", "value_strings")
     if len(node.attributes) != 1:
         raise ModelFormatError(f"{node} has {len(node.attributes)} values")
-    return np.asarray(next(iter(node.attributes.values())))
+    value = next(iter(node.attributes.values()))
+    if isinstance(value, list):
+        return np.array(value, object)
+    return np.asarray(value, np.float32 if isinstance(value, float) else None)
 
 
 def array(tensor: Any, what: str) -> Array:

@@ -156,7 +156,7 @@ def feature_extractor(node: Node, known: Value, index: Value) -> tuple[Value, ..
     """ArrayFeatureExtractor: the label of a class's number."""
     node.only()
     if not isinstance(known, Constant) or not isinstance(index, Index):
-        raise refuse(node, known if isinstance(known, Columns) else index)
+        raise refuse(node, index if isinstance(known, Constant) else known)
     classes = known.values.reshape(-1)
     if len(classes) != max(2, index.of.outputs) or classes.dtype.kind not in "iO":
         raise ModelFormatError(f"{node}: {len(classes)} labels of type {classes.dtype} for {index.of.outputs} outputs")

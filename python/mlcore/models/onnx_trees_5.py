@@ -139,5 +139,5 @@ def _bounds(node: Node, members: Array) -> Array:
     if len(members) < _FEW and members.min() >= 0 and members.max() < _FEW:
         return points(members)
     if np.any((members != np.trunc(members)) | (np.abs(members) > _LARGEST)):
-        raise UnsupportedModel(f"{node}: a set of members that are not all whole numbers from 0 to 30 is not imported")
+        raise UnsupportedModel(f"{node}: a set of members beyond 0 to 30 that are not all whole is not imported")
     return whole(members)
