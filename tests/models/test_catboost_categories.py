@@ -169,7 +169,7 @@ def test_a_matrix_of_whole_numbers_holds_categories() -> None:
     rows = RNG.integers(-5, 30, size=(ROWS, 3))
     model = fitted(R, rows[:, 0] % 3 + rows[:, 2] % 2, rows=rows, categorical=[0, 2])
     scorer = mlcore.compile(model)
-    for values in (rows, rows.astype(np.int16), rows.astype(object)):
+    for values in (rows, rows.astype(np.int16), rows.astype(object), rows.astype(str)):
         same(scorer, model, values)
     with pytest.raises(SchemaMismatch, match="a matrix of float64 does not hold"):
         scorer.margin(rows.astype(float))

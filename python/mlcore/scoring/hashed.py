@@ -53,11 +53,12 @@ def _text(name: str, values: pa.Array) -> pa.Array:
 
 
 def from_matrix(X: Array, names: Sequence[str], of: Collection[str]) -> pa.Table:
-    """Return a matrix that holds categories, in the columns `of`, as a table: whole numbers, or objects.
+    """Return a matrix that holds categories, in the columns `of`, as a table: whole numbers, text, or objects.
 
     Raises:
         SchemaMismatch: it is of floats, which CatBoost has no categories in, or an object is not what its column holds.
     """
+    X = X.astype(object) if X.dtype.kind == "U" else X
     if X.dtype.kind not in "iubO":
         raise SchemaMismatch(f"the model has categories, which a matrix of {X.dtype} does not hold; pass a table")
     columns = []
