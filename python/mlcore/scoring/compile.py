@@ -58,9 +58,9 @@ def compile(
     Args:
         model: a Booster of XGBoost or LightGBM, or one of their scikit-learn wrappers; a CatBoost model; the path or bytes of
             an XGBoost JSON or UBJ model, of a CatBoost JSON or .cbm model, or of a LightGBM text model, or that text; an ONNX
-            ModelProto, its bytes or the path of an `.onnx` file; a fitted
-            scikit-learn estimator; a `Pipeline` of transformers, mlcore's or scikit-learn's, and one of these; a Bundle, its
-            folder, or a reference such as "churn@champion".
+            ModelProto, its bytes or the path of an `.onnx` file; a fitted scikit-learn estimator; a `Pipeline` of
+            transformers, mlcore's or scikit-learn's, and one of these; a Bundle, its folder, or a reference such as
+            "churn@champion".
         backend: "auto", "cpu", "numba" or "cuda"; only "auto" falls back.
         threads: at most this many; by default what the machine, its cgroup and MLCORE_THREADS allow.
         iteration_range: score with the boosting rounds [first, end) alone; by default with all of them, or, of a
