@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import catboost
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -97,6 +98,14 @@ def test_classifiers(kind: str, labels: str) -> None:
 def test_a_frozen_classifier_calibrated() -> None:
     model = CalibratedClassifierCV(FrozenEstimator(trees().fit(X, TWO)), method="isotonic").fit(X, TWO)
     np.testing.assert_allclose(mlcore.compile(model).predict_proba(X), model.predict_proba(X), rtol=1e-11)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+def test_a_stack_whose_last_model_gives_its_labels_as_a_column() -> None:
+    last = catboost.CatBoostClassifier(iterations=4, verbose=0, thread_count=1, allow_writing_files=False)
+    model = StackingClassifier([("forest", trees())], last, cv=2).fit(X, MANY)
+    found, expected = mlcore.compile(model).predict(X), model.predict(X)
+    assert found.shape == expected.shape and np.array_equal(found, expected)
 
 
 def test_a_search_that_kept_no_estimator_is_refused() -> None:

@@ -134,7 +134,7 @@ class Stack(Composite):
     def predict(self, X: Any) -> Array:
         """Return the last model's labels, which stand for the classes' places, or its values."""
         found = self.final.predict(self._answers(X))
-        return found if self.classes is None else self.classes[found]
+        return found if self.classes is None else self.classes[np.ravel(found)]  # CatBoost gives labels as a column
 
     def predict_proba(self, X: Any) -> Array:
         """Return the last model's probabilities."""
