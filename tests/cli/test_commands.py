@@ -105,6 +105,7 @@ def test_doctor_says_what_runs_and_what_is_missing(mlcore: Any) -> None:
     assert found["backends"]["cpu"]["isa"]
     missing = {p["package"]: p["add"] for p in found["packages"] if not p["version"]}
     assert all(re.fullmatch(r"pip install 'mlcore\[\w+\]'", add) for add in missing.values())
+    assert {"catboost", "onnx"} <= {p["package"] for p in found["packages"]}
     assert found["in_use"].startswith(("cpu", "numba"))
 
 

@@ -22,7 +22,7 @@ import mlcore
 from mlcore import models
 from mlcore.bundle import Bundle
 from mlcore.data.schema import Field, Schema
-from mlcore.errors import ModelFormatError, SchemaMismatch, UnsupportedModel, UsageError
+from mlcore.errors import MissingExtra, ModelFormatError, SchemaMismatch, UnsupportedModel, UsageError
 from mlcore.preprocessing.features import Feature, Transforms
 from mlcore.testing.awkward import mixed, neighbours
 
@@ -457,6 +457,13 @@ def test_a_cbm_file_is_read_where_memory_is_limited(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(tmp_path / "m.cbm")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "1", done.stderr
+
+
+def test_the_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted(R, SCORE, iterations=1).save_model(str(tmp_path / "m.cbm"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"pip install 'mlcore\[catboost\]', or save the model as JSON"):
+        mlcore.compile(tmp_path / "m.cbm")
 
 
 def test_what_is_no_model_of_the_library_is_refused_by_name() -> None:

@@ -34,7 +34,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import mlcore
 from mlcore import models
-from mlcore.errors import DataError, UnsupportedModel, UsageError
+from mlcore.errors import DataError, MissingExtra, UnsupportedModel, UsageError
 from mlcore.testing.awkward import mixed
 from mlcore.testing.onnx import ensemble, model_of, neighbours, run
 
@@ -436,7 +436,7 @@ def test_numbers_in_another_file_are_refused() -> None:
 def test_the_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     data = ensemble(SIGNED).SerializeToString()
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(UsageError, match=r"pip install 'mlcore\[onnx\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'mlcore\[onnx\]'"):
         mlcore.compile(data)
 
 

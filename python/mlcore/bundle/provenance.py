@@ -17,6 +17,7 @@ _LIBRARIES: Final = (
     "xgboost-cpu",
     "lightgbm",
     "catboost",
+    "onnx",
     "scikit-learn",
     "numba",
     "mlflow-skinny",

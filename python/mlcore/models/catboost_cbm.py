@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from mlcore.errors import ModelFormatError, UnsupportedModel
+from mlcore.errors import MissingExtra, ModelFormatError, UnsupportedModel
 
 Leaves = list[tuple[list[tuple[int, int]], list[int]]]
 """Of each tree that is not oblivious: how far each node's children are, and what its leaf is called."""
@@ -44,10 +44,14 @@ def converted(data: bytes) -> tuple[dict[str, Any], Leaves]:
 
     Raises:
         ModelFormatError: CatBoost does not read it.
-        UnsupportedModel: CatBoost is not installed, or the model is of a kind that is not imported.
+        UnsupportedModel: the model is of a kind that is not imported.
+        MissingExtra: CatBoost is not installed.
     """
     if importlib.util.find_spec("catboost") is None:
-        raise UnsupportedModel(".cbm files are read with CatBoost: install mlcore[catboost], or save the model as JSON")
+        raise MissingExtra(
+            "to read .cbm files, the package 'catboost' is needed and not installed; add it with: "
+            "pip install 'mlcore[catboost]', or save the model as JSON"
+        )
     with TemporaryDirectory() as folder:
         (Path(folder) / "model.cbm").write_bytes(data)
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -41,7 +41,7 @@ def read(source: Any) -> Imported:
     Raises:
         ModelFormatError: a file that cannot be read, or is damaged.
         UnsupportedModel: an operator or a setting that is not imported; named in the message.
-        UsageError: the package `onnx` is not installed.
+        MissingExtra: the package `onnx` is not installed.
     """
     if isinstance(source, str | Path):
         try:

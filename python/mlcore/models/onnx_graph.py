@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
+from mlcore.errors import ModelFormatError, UnsupportedModel, require
 from mlcore.models.ensemble import Array
 
 DOMAINS: Final = {"": "", "ai.onnx": "", "ai.onnx.ml": "ai.onnx.ml"}
@@ -93,12 +92,9 @@ def library() -> Any:
     """Return the `onnx` package.
 
     Raises:
-        UsageError: it is not installed.
+        MissingExtra: it is not installed.
     """
-    try:
-        return importlib.import_module("onnx")
-    except ImportError as error:
-        raise UsageError("reading ONNX models needs the package 'onnx'; pip install 'mlcore[onnx]'") from error
+    return require("onnx", extra="onnx", purpose="read ONNX models")
 
 
 def graph_of(model: Any) -> Graph:
