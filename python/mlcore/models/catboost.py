@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
 from mlcore.models import catboost_cbm, catboost_features, catboost_trees
 from mlcore.models.catboost_json import numbers
+from mlcore.models.damage import named
 from mlcore.models.ensemble import Array, Link, TreeEnsemble
 from mlcore.models.iterations import Iterations, within
 
@@ -84,35 +85,18 @@ def parse(data: bytes, *, where: str = "CatBoost model", iterations: Iterations 
         UnsupportedModel: a loss, feature or field that is not imported; the message names it.
         UsageError: the model does not have these iterations.
     """
-
-    def read() -> TreeEnsemble:
+    with named(where, "CatBoost model"):
         document, leaves = catboost_cbm.converted(data) if data.startswith(_MAGIC) else (json.loads(data), [])
         return _ensemble(document, iterations, _leaf_orders(leaves))
-
-    return _guarded(read, where)
 
 
 def from_model(model: Any, iterations: Iterations | None = None) -> TreeEnsemble:
     """Return the model of a `catboost.CatBoost`, through its JSON."""
     if not model.is_fitted():
         raise UsageError(f"{type(model).__name__} is not fitted; call fit first")
-
-    def read() -> TreeEnsemble:
+    with named(type(model).__name__, "CatBoost model"):
         document, leaves = catboost_cbm.exported(model)
         return _ensemble(document, iterations, _leaf_orders(leaves))
-
-    return _guarded(read, type(model).__name__)
-
-
-def _guarded(read: Callable[[], TreeEnsemble], where: str) -> TreeEnsemble:
-    try:
-        with np.errstate(over="ignore"):  # what float32 does not hold is infinite there, and refused as such
-            return read()
-    except (ModelFormatError, UnsupportedModel, UsageError) as error:
-        raise type(error)(f"{where}: {error}") from error
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError, RecursionError) as error:
-        reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
-        raise ModelFormatError(f"{where}: not a whole CatBoost model ({reason})") from error
 
 
 def _leaf_orders(trees: catboost_cbm.Leaves) -> list[list[int]]:
@@ -134,6 +118,7 @@ def _leaf_orders(trees: catboost_cbm.Leaves) -> list[list[int]]:
     return orders
 
 
+@np.errstate(over="ignore")  # what float32 does not hold is infinite there, and refused as such
 def _ensemble(document: Mapping[str, Any], iterations: Iterations | None, orders: Orders) -> TreeEnsemble:
     unknown = sorted(set(document) - _KEYS)
     if unknown:

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
+from mlcore.errors import ModelFormatError, UnsupportedModel
 from mlcore.models import lightgbm_text, lightgbm_tree
+from mlcore.models.damage import named
 from mlcore.models.ensemble import Array, Categories, Link, TreeEnsemble
 from mlcore.models.iterations import Iterations, within
 from mlcore.models.leaves import LinearLeaves
@@ -50,12 +51,8 @@ def parse(data: bytes, *, where: str = "LightGBM model", iterations: Iterations 
         UnsupportedModel: a format, objective or field that is not imported; the message names it.
         UsageError: the model does not have these iterations.
     """
-    try:
+    with named(where, "LightGBM model"):
         return _ensemble(lightgbm_text.read(data), iterations)
-    except (ModelFormatError, UnsupportedModel, UsageError) as error:
-        raise type(error)(f"{where}: {error}") from error
-    except (ValueError, OverflowError, RecursionError) as error:
-        raise ModelFormatError(f"{where}: not a whole LightGBM model ({error})") from error
 
 
 def from_booster(booster: Any, iterations: Iterations | None = None) -> TreeEnsemble:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from mlcore.errors import ModelFormatError, UnsupportedModel
 from mlcore.models import onnx_graph
+from mlcore.models.damage import named
 from mlcore.models.imported import Imported
 from mlcore.models.onnx_graph import Graph, Node
 from mlcore.models.onnx_layers import LAYERS, activation
@@ -63,12 +64,8 @@ def _parse(data: bytes, where: str) -> Imported:
 
 
 def _read(model: Any, where: str) -> Imported:
-    try:
+    with named(where, "ONNX model"):
         return _imported(onnx_graph.graph_of(model))
-    except (ModelFormatError, UnsupportedModel) as error:
-        raise type(error)(f"{where}: {error}") from error
-    except (ValueError, OverflowError) as error:
-        raise ModelFormatError(f"{where}: not a whole ONNX model ({error})") from error
 
 
 def _imported(graph: Graph) -> Imported:

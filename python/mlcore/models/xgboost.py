@@ -16,6 +16,7 @@ import numpy as np
 
 from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
 from mlcore.models import ubj
+from mlcore.models.damage import named
 from mlcore.models.ensemble import I4, Array, Categories, Link, TreeEnsemble, categories_as_bounds
 from mlcore.models.iterations import Iterations, within
 from mlcore.models.linear import LinearModel
@@ -61,16 +62,11 @@ def parse(data: bytes, *, where: str = "XGBoost model", iterations: Iterations |
         UnsupportedModel: a booster, objective or shape that is not imported; the message names it.
         UsageError: the model does not have these iterations.
     """
-    try:
+    with named(where, "XGBoost JSON or UBJ model"):
         document = json.loads(data) if _looks_like_json(data) else ubj.loads(data)
         if not isinstance(document, dict) or "learner" not in document:
             raise ModelFormatError("it has no 'learner'")
         return _learner(document["learner"], tuple(document.get("version", ())), iterations)
-    except (ModelFormatError, UnsupportedModel, UsageError) as error:
-        raise type(error)(f"{where}: {error}") from error
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError, RecursionError) as error:
-        reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
-        raise ModelFormatError(f"{where}: not a whole XGBoost JSON or UBJ model ({reason})") from error
 
 
 def from_booster(booster: Any, iterations: Iterations | None = None) -> Model:
