@@ -172,8 +172,10 @@ def test_scale_and_bias(growth: str) -> None:
         scorer.margin(X, base_margin=np.zeros(ROWS))
 
 
-def test_a_probability_threshold_moves_the_labels() -> None:
-    model = fitted(C, WORDS)
+@pytest.mark.parametrize("kind", ["Logloss", "MultiLogloss", "MultiCrossEntropy"])
+def test_a_probability_threshold_moves_the_labels(kind: str) -> None:
+    make, y, settings = KINDS[kind]
+    model = fitted(make, y, **settings)
     for threshold in (0.2, 0.5, 0.71):
         model.set_probability_threshold(threshold)
         check(model)

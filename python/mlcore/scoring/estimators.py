@@ -257,14 +257,15 @@ def _read_catboost(
     if not hasattr(model, "predict_proba"):
         regressor = any(base.__name__ == "CatBoostRegressor" for base in type(model).__mro__)
         return read, {**given, "predicts": "value" if regressor else "margin"}
+    above = _above(model.get_probability_threshold())
     if read.objective in ("MultiLogloss", "MultiCrossEntropy"):
-        return read, {**given, "predicts": "labels"}
+        return read, {**given, "predicts": "labels", "cutoff": above}
     classes = np.asarray(model.classes_)
     if classes.dtype.kind == "U":
         classes = classes.astype(object)
     if read.n_outputs > 1:
         return read, {**given, "predicts": "label", "classes": classes[:, None], "cutoff": 0.0}
-    return read, {**given, "predicts": "label", "classes": classes, "cutoff": _above(model.get_probability_threshold())}
+    return read, {**given, "predicts": "label", "classes": classes, "cutoff": above}
 
 
 def _above(threshold: float) -> float:

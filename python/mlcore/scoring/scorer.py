@@ -79,7 +79,8 @@ class Scorer:
     classes: Array | None = None
     """The labels that `predict` gives; None: their numbers."""
     cutoff: float | None = None
-    """The lowest score of the second class, where a row has one score; None: its probability is above one half."""
+    """The lowest score of the second class, where a row has one score, or of each label; None: its probability is above
+    one half."""
     flat: bool = True
     """Whether a single output has no axis of its own."""
     wide: bool = False
@@ -145,7 +146,7 @@ class Scorer:
             return np.asarray(self.classes[self._class_index(self._margins(X, base_margin), self.cutoff)])
         if self.predicts in ("margin", "labels"):
             margin = self.margin(X, base_margin=base_margin)
-            return margin if self.predicts == "margin" else (margin > 0).astype(np.int64)
+            return margin if self.predicts == "margin" else (margin >= (self.cutoff or 0.0)).astype(np.int64)
         value = self.predict_value(X, base_margin=base_margin)
         if self.predicts == "value":
             return value
