@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
+from sklearn.linear_model import LinearRegression
+from sklearn.neural_network import MLPRegressor
 
 import mlcore
 from mlcore import models
@@ -361,3 +364,27 @@ def test_a_damaged_cbm_file_is_refused_and_ends_no_process_but_its_readers(catbo
         except (ModelFormatError, UnsupportedModel):
             continue
         assert each not in cut and len(found) == 3
+
+
+FORMS = {
+    "trees": lambda: models.read(BOOSTER),
+    "linear": lambda: models.read(LinearRegression().fit(np.nan_to_num(X), X[:, 0] > 0)),
+    "network": lambda: models.read(
+        MLPRegressor(hidden_layer_sizes=(2,), max_iter=1).fit(np.nan_to_num(X), X[:, 0] > 0)
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_any_scalar_of_a_neutral_form_replaced_is_refused_or_read(form: str) -> None:
+    table = FORMS[form]().to_arrow()
+    ((key, text),) = table.schema.metadata.items()
+    scalars = json.loads(text)
+    for name in scalars:
+        for junk in JUNK:
+            broken = json.dumps(scalars | {name: junk}).encode()
+            with contextlib.suppress(ModelFormatError):
+                models.from_arrow(table.replace_schema_metadata({key: broken}))
+    with pytest.raises(ModelFormatError, match="table: not a whole"):
+        models.from_arrow(table.replace_schema_metadata({key: text[:-1]}))

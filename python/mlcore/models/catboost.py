@@ -15,7 +15,7 @@ import numpy as np
 from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
 from mlcore.models import catboost_cbm, catboost_features, catboost_trees
 from mlcore.models.catboost_json import numbers
-from mlcore.models.damage import named
+from mlcore.models.damage import reading
 from mlcore.models.ensemble import Array, Link, TreeEnsemble
 from mlcore.models.iterations import Iterations, within
 
@@ -85,7 +85,7 @@ def parse(data: bytes, *, where: str = "CatBoost model", iterations: Iterations 
         UnsupportedModel: a loss, feature or field that is not imported; the message names it.
         UsageError: the model does not have these iterations.
     """
-    with named(where, "CatBoost model"):
+    with reading(where, "CatBoost model"):
         document, leaves = catboost_cbm.converted(data) if data.startswith(_MAGIC) else (json.loads(data), [])
         return _ensemble(document, iterations, _leaf_orders(leaves))
 
@@ -94,7 +94,7 @@ def from_model(model: Any, iterations: Iterations | None = None) -> TreeEnsemble
     """Return the model of a `catboost.CatBoost`, through its JSON."""
     if not model.is_fitted():
         raise UsageError(f"{type(model).__name__} is not fitted; call fit first")
-    with named(type(model).__name__, "CatBoost model"):
+    with reading(type(model).__name__, "CatBoost model"):
         document, leaves = catboost_cbm.exported(model)
         return _ensemble(document, iterations, _leaf_orders(leaves))
 

@@ -12,12 +12,14 @@ _RAISED = (AttributeError, KeyError, TypeError, ValueError, IndexError, Overflow
 
 
 @contextmanager
-def named(where: str, kind: str) -> Iterator[None]:
+def reading(where: str, kind: str) -> Iterator[None]:
     """Within it, what is refused is refused `where`, and what a damaged model of this kind raises is ModelFormatError."""
     try:
         yield
     except _REFUSED as error:
         raise type(error)(f"{where}: {error}") from error
     except _RAISED as error:
-        reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
+        reason = str(error)
+        if isinstance(error, KeyError):  # whose text is quoted: a key, or a sentence of Arrow's
+            reason = str(error.args[0]) if " " in reason else f"'{error.args[0]}' is missing"
         raise ModelFormatError(f"{where}: not a whole {kind} ({reason})") from error

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from mlcore.errors import ModelFormatError
 from mlcore.models.combinations import Combination
+from mlcore.models.damage import reading
 from mlcore.models.leaves import LinearLeaves
 
 Link = Literal[
@@ -191,11 +192,9 @@ class TreeEnsemble:
         Raises:
             ModelFormatError: the table is not one, is of an unknown format, or its trees are malformed.
         """
-        scalars = _scalars(table)
-        try:
+        with reading("tree table", "tree ensemble"):
+            scalars = _scalars(table)
             return (_from_format_1 if scalars["format"] == 1 else _from_format_2)(table, scalars)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelFormatError(f"tree table: metadata is incomplete or malformed ({error})") from error
 
 
 _NODE_COLUMNS: Final[dict[str, type[np.generic]]] = {
@@ -224,9 +223,7 @@ def _scalars(table: pa.Table) -> dict[str, Any]:
         raise ModelFormatError("this Arrow table holds no tree ensemble (metadata 'mlcore.tree_ensemble' is absent)")
     scalars: dict[str, Any] = json.loads(text)
     if scalars.get("format") not in (FORMAT - 1, FORMAT):
-        raise ModelFormatError(
-            f"tree table: format {scalars.get('format')}, this version reads {FORMAT - 1} and {FORMAT}"
-        )
+        raise ModelFormatError(f"format {scalars.get('format')}, this version reads {FORMAT - 1} and {FORMAT}")
     return scalars
 
 
@@ -234,7 +231,7 @@ def _node_array(table: pa.Table, name: str, *dtypes: type[np.generic]) -> Any:
     wanted = [pa.from_numpy_dtype(dtype) for dtype in dtypes]
     if name not in table.column_names or table.schema.field(name).type not in wanted:
         types = " or ".join(str(type_) for type_ in wanted)
-        raise ModelFormatError(f"tree table: column '{name}' of type {types} is missing")
+        raise ModelFormatError(f"column '{name}' of type {types} is missing")
     return table[name].combine_chunks().to_numpy()
 
 

@@ -64,7 +64,7 @@ class LinearLeaves:
         features, coefficients = (table[name].combine_chunks() for name in ("leaf_features", "leaf_coefficients"))
         counts = features.value_lengths().to_numpy(zero_copy_only=False)
         if not np.array_equal(counts, coefficients.value_lengths().to_numpy(zero_copy_only=False)):
-            raise ModelFormatError("tree table: a leaf's features and coefficients differ in number")
+            raise ModelFormatError("a leaf's features and coefficients differ in number")
         return LinearLeaves(
             constant=table["leaf_constant"].combine_chunks().to_numpy(),
             start=np.append(0, np.cumsum(counts, dtype=np.int64)),

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlcore.errors import ModelFormatError, UnsupportedModel
 from mlcore.models import lightgbm_text, lightgbm_tree
-from mlcore.models.damage import named
+from mlcore.models.damage import reading
 from mlcore.models.ensemble import Array, Categories, Link, TreeEnsemble
 from mlcore.models.iterations import Iterations, within
 from mlcore.models.leaves import LinearLeaves
@@ -51,7 +51,7 @@ def parse(data: bytes, *, where: str = "LightGBM model", iterations: Iterations 
         UnsupportedModel: a format, objective or field that is not imported; the message names it.
         UsageError: the model does not have these iterations.
     """
-    with named(where, "LightGBM model"):
+    with reading(where, "LightGBM model"):
         return _ensemble(lightgbm_text.read(data), iterations)
 
 

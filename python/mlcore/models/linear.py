@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlcore.errors import ModelFormatError
+from mlcore.models.damage import reading
 from mlcore.models.ensemble import Categories, Link
 
 FORMAT: Final = 1
@@ -100,13 +101,15 @@ class LinearModel:
         Raises:
             ModelFormatError: the table is not one, is of an unknown format, or is malformed.
         """
-        text = (table.schema.metadata or {}).get(_METADATA_KEY)
-        if text is None:
-            raise ModelFormatError("this Arrow table holds no linear model (metadata 'mlcore.linear_model' is absent)")
-        scalars: dict[str, Any] = json.loads(text)
-        if scalars.get("format") != FORMAT:
-            raise ModelFormatError(f"linear model: format {scalars.get('format')}, this version reads {FORMAT}")
-        try:
+        with reading("linear table", "linear model"):
+            text = (table.schema.metadata or {}).get(_METADATA_KEY)
+            if text is None:
+                raise ModelFormatError(
+                    "this Arrow table holds no linear model (metadata 'mlcore.linear_model' is absent)"
+                )
+            scalars: dict[str, Any] = json.loads(text)
+            if scalars.get("format") != FORMAT:
+                raise ModelFormatError(f"format {scalars.get('format')}, this version reads {FORMAT}")
             base = tuple(float.fromhex(value) for value in scalars["base_margin"])
             rows = np.stack([table[f"weight_{k}"].combine_chunks().to_numpy() for k in range(len(base))], axis=1)
             return LinearModel(
@@ -121,5 +124,3 @@ class LinearModel:
                 bias=rows[-1],
                 accepts_missing=bool(scalars["accepts_missing"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelFormatError(f"linear model: metadata is incomplete or malformed ({error})") from error

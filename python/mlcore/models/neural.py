@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlcore.errors import ModelFormatError
+from mlcore.models.damage import reading
 from mlcore.models.ensemble import Array, Categories, Link
 
 Activation = Literal["identity", "logistic", "relu", "tanh"]
@@ -107,18 +108,16 @@ class NeuralNetwork:
         Raises:
             ModelFormatError: the table is not one, is of an unknown format, or is malformed.
         """
-        text = (table.schema.metadata or {}).get(_METADATA_KEY)
-        if text is None:
-            raise ModelFormatError("this Arrow table holds no network (metadata 'mlcore.neural_network' is absent)")
-        scalars: dict[str, Any] = json.loads(text)
-        if scalars.pop("format", None) != FORMAT:
-            raise ModelFormatError(f"neural network: another format than {FORMAT}, which this version reads")
-        try:
+        with reading("network table", "neural network"):
+            text = (table.schema.metadata or {}).get(_METADATA_KEY)
+            if text is None:
+                raise ModelFormatError("this Arrow table holds no network (metadata 'mlcore.neural_network' is absent)")
+            scalars: dict[str, Any] = json.loads(text)
+            if scalars.pop("format", None) != FORMAT:
+                raise ModelFormatError(f"another format than {FORMAT}, which this version reads")
             widths, names = scalars.pop("widths"), tuple(scalars.pop("feature_names"))
             weights, biases = _layers(table["value"].combine_chunks().to_numpy(), widths)
             return NeuralNetwork(**scalars, feature_names=names, weights=weights, biases=biases)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelFormatError(f"neural network: metadata is incomplete or malformed ({error})") from error
 
 
 def _layers(values: Array, widths: list[int]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from mlcore.errors import ModelFormatError, UnsupportedModel
 from mlcore.models import onnx_graph
-from mlcore.models.damage import named
+from mlcore.models.damage import reading
 from mlcore.models.imported import Imported
 from mlcore.models.onnx_graph import Graph, Node
 from mlcore.models.onnx_layers import LAYERS, activation
@@ -64,7 +64,7 @@ def _parse(data: bytes, where: str) -> Imported:
 
 
 def _read(model: Any, where: str) -> Imported:
-    with named(where, "ONNX model"):
+    with reading(where, "ONNX model"):
         return _imported(onnx_graph.graph_of(model))
 
 

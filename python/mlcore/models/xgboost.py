@@ -16,7 +16,7 @@ import numpy as np
 
 from mlcore.errors import ModelFormatError, UnsupportedModel, UsageError
 from mlcore.models import ubj
-from mlcore.models.damage import named
+from mlcore.models.damage import reading
 from mlcore.models.ensemble import I4, Array, Categories, Link, TreeEnsemble, categories_as_bounds
 from mlcore.models.iterations import Iterations, within
 from mlcore.models.linear import LinearModel
@@ -62,7 +62,7 @@ def parse(data: bytes, *, where: str = "XGBoost model", iterations: Iterations |
         UnsupportedModel: a booster, objective or shape that is not imported; the message names it.
         UsageError: the model does not have these iterations.
     """
-    with named(where, "XGBoost JSON or UBJ model"):
+    with reading(where, "XGBoost JSON or UBJ model"):
         document = json.loads(data) if _looks_like_json(data) else ubj.loads(data)
         if not isinstance(document, dict) or "learner" not in document:
             raise ModelFormatError("it has no 'learner'")
