@@ -57,6 +57,23 @@ def test_bytes_that_are_not_text_are_refused(tmp_path: Path) -> None:
         read_csv(path, {"b": "string"})
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (b"caf\xe9,2", "raw.csv, column 'a': some text is not UTF-8"),
+        (b"caf\xe9,2,3", "got 3: .*; some text is not UTF-8"),
+    ],
+)
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_text_of_another_encoding_is_named_whether_its_row_fits_or_not(
+    row: bytes, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "raw.csv"
+    path.write_bytes(b"a,b\nx,1\n" + row + b"\n")
+    with pytest.raises(DataError, match=message):
+        read_csv(path, {})
+
+
 def test_files_of_folders_and_patterns_are_listed_once_in_order(tmp_path: Path) -> None:
     for name in ("b.csv", "a.csv", ".hidden.csv", "c.txt"):
         csv(tmp_path, "x\n1\n", name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import zipfile
@@ -20,6 +21,8 @@ from mlcore.errors import DataError
 NULLS: Final = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 _TIMESTAMPS: Final = (pacsv.ISO8601, "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
 
+_NOT_UTF8: Final = "some text is not UTF-8; write the file as UTF-8"
+
 
 def read_csv(path: Path, types: Mapping[str, str]) -> pa.Table:
     """Return a CSV file as a table; `types` forces columns, the others take the type that all their values fit.
@@ -29,18 +32,12 @@ def read_csv(path: Path, types: Mapping[str, str]) -> pa.Table:
     Raises:
         DataError: the file is empty, unreadable, ragged, or a value is not of its column's type; the message says where.
     """
-    ragged: list[Any] = []
-
-    def on_invalid(row: Any) -> str:
-        ragged.append(row)
-        return "error"
-
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty")
         table = pacsv.read_csv(
             _open(path),
-            parse_options=pacsv.ParseOptions(invalid_row_handler=on_invalid, newlines_in_values=True),
+            parse_options=pacsv.ParseOptions(newlines_in_values=True),
             convert_options=pacsv.ConvertOptions(
                 column_types={name: type_named(text) for name, text in types.items()},
                 null_values=list(NULLS),
@@ -52,9 +49,12 @@ def read_csv(path: Path, types: Mapping[str, str]) -> pa.Table:
         twice = sorted(name for name, count in Counter(table.column_names).items() if count > 1)
         if twice:
             raise DataError(f"{path}: column '{twice[0]}' is there twice; rename one")
+        for field in table.schema:
+            if field.type == pa.binary():
+                raise DataError(f"{path}, column '{field.name}': {_NOT_UTF8}")
         return table
     except pa.ArrowException as error:
-        raise DataError(_explain(path, ragged, str(error))) from error
+        raise DataError(_explain(path, str(error))) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except (zipfile.BadZipFile, EOFError) as error:
@@ -71,9 +71,11 @@ def _open(path: Path) -> Any:
     return str(path)  # pyarrow takes .gz by its name
 
 
-def _explain(path: Path, ragged: list[Any], message: str) -> str:
-    if ragged:
-        row = ragged[0]
+def _explain(path: Path, message: str) -> str:
+    if "\N{REPLACEMENT CHARACTER}" in message:  # pyarrow cannot hand such a row over
+        return f"{path}: {message}; {_NOT_UTF8}"
+    row = _ragged(path)
+    if row is not None:
         line = _line_of(path, row.text) if row.number is None else row.number
         where = f"row {line}" if line is not None else "a row"
         text = row.text if len(row.text) <= 80 else row.text[:77] + "..."
@@ -85,6 +87,20 @@ def _explain(path: Path, ragged: list[Any], message: str) -> str:
     if column is None:
         return f"{path}: {message}"
     return f"{path}, column '{_names(path)[int(column.group(1))]}': {column.group(2)}"
+
+
+def _ragged(path: Path) -> Any | None:
+    """The first row of too few or too many columns, if there is one: the file is read again to see it whole."""
+    rows: list[Any] = []
+
+    def on_invalid(row: Any) -> str:
+        rows.append(row)
+        return "error"
+
+    options = pacsv.ParseOptions(invalid_row_handler=on_invalid, newlines_in_values=True)
+    with contextlib.suppress(pa.ArrowException):
+        pacsv.read_csv(_open(path), parse_options=options)
+    return rows[0] if rows else None
 
 
 def _names(path: Path) -> list[str]:
