@@ -185,6 +185,18 @@ def test_a_model_file_of_another_kind_is_named(content: bytes, project: Path, ml
     ended = _score(mlcore, project, path)
     assert ended.code == 2
     assert "other.model" in one_message(ended.err)
+    if content[:1] not in b"{t":
+        assert "begin no model that is read; XGBoost's JSON" in ended.err
+
+
+def test_a_file_to_score_whose_column_changed_type_is_named(project: Path, bundle: Path, mlcore: Any) -> None:
+    july = pq.read_table(project / "data" / "2013-07.parquet")
+    at = july.column_names.index("distance")
+    path = project / "in.parquet"
+    pq.write_table(july.set_column(at, "distance", july["distance"].cast(pa.string())), path)
+    ended = mlcore("score", bundle, path, "--out", project / "out", "--project", project)
+    assert ended.code == 2
+    assert f"{path}, row group 0: column 'distance': expected int64, found string\n" in one_message(ended.err)
 
 
 def test_a_bundle_with_one_byte_changed_is_refused(project: Path, bundle: Path, mlcore: Any) -> None:
@@ -311,6 +323,22 @@ def test_ctrl_c_at_any_step_keeps_what_was_complete_and_the_next_run_goes_on(
         name: text for name, text in kept(finished).items() if name.startswith(("data/", "scores/2"))
     }
     assert not list(project.rglob("*.partial"))
+
+
+def test_ctrl_c_where_python_can_raise_nothing_shows_no_traceback() -> None:
+    code = """
+import os, signal
+from mlcore.cli import interrupt
+class Gone:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        len("")  # the signal arrives here at the latest
+with interrupt.noted():
+    Gone()
+    print(interrupt.seen())
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n", "")
 
 
 def test_a_closed_pipe_is_not_an_error(finished: Path) -> None:

@@ -86,6 +86,11 @@ def _parse(data: bytes, iterations: tuple[int, int] | None, named: dict[str, Any
         return lightgbm.parse(data, iterations=iterations, **named)
     if catboost.starts_like_one(data):
         return catboost.parse(data, iterations=iterations, **named)
+    if data[:64].lstrip()[:1] not in (b"", b"{"):
+        raise ModelFormatError(
+            f"{named.get('where', 'model')}: its first bytes, {data[:8]!r}, begin no model that is read; XGBoost's JSON and "
+            "UBJ, LightGBM's text, CatBoost's JSON and .cbm, and .onnx are"
+        )
     return xgboost.parse(data, iterations=iterations, **named)
 
 

@@ -110,7 +110,9 @@ def load(root: Path) -> Project:
         raise ConfigError(
             f"{path} does not exist; go to a project's folder, name it with --project, or start with: mlcore demo"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlcore.data.tables import Column, column, dictionary_column, numpy_columns, to_table
-from mlcore.data.types import is_text
+from mlcore.data.types import is_text, plain
 from mlcore.errors import DataError, SchemaMismatch
 from mlcore.models.ensemble import Categories
 from mlcore.preprocessing.features import Affine, Clip, Feature, Fill, Match, Step, Times, evaluate, evaluate_categories
@@ -223,7 +223,7 @@ def _cast(table: pa.Table, types: Mapping[str, pa.DataType] | None) -> pa.Table:
 def _as_type(values: pa.ChunkedArray, wanted: pa.DataType, name: str) -> pa.ChunkedArray:
     found = values.type
     if is_text(found) != is_text(wanted) and not pa.types.is_null(found):
-        raise SchemaMismatch(f"column '{name}': expected {wanted}, found {found}")
+        raise SchemaMismatch(f"column '{name}': expected {plain(wanted)}, found {plain(found)}")
     if is_text(found):
         return values
     if pa.types.is_floating(found) and not pa.types.is_floating(wanted):
