@@ -55,7 +55,8 @@ def converted(data: bytes) -> tuple[dict[str, Any], Leaves]:
     with TemporaryDirectory() as folder:
         (Path(folder) / "model.cbm").write_bytes(data)
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        command = [sys.executable, "-P", "-m", __name__, folder]
+        # runpy warns that the package has imported this module: no reason why a file cannot be read
+        command = [sys.executable, "-P", "-W", "ignore::RuntimeWarning", "-m", __name__, folder]
         try:
             done = subprocess.run(command, env=environment, capture_output=True, timeout=_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
