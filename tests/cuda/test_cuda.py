@@ -100,7 +100,7 @@ def test_forest_arrays_are_checked_on_the_host(module: ModuleType) -> None:
         np.array([0, 3]), np.array([0], i4), np.array([0, -1, -1], i4), np.array([1, 0, 0], i4),
         np.array([2, 0, 0], i4), np.array([[0], [1], [2]], np.float32), np.array([2], i4), 1,
     ]  # fmt: skip
-    assert len(module.nodes(*stump)) == 3 * 24
+    assert len(module.nodes(*stump)) == 3 * 16
     stump[8] = np.array([3, 0, 0], i4)
     with pytest.raises(ValueError, match="tree 0, node 0: child out of range"):
         module.nodes(*stump)
