@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlcore.errors import ModelFormatError
@@ -29,8 +29,8 @@ def step_from_json(item: Mapping[str, Any]) -> Step:
             return Indicator(None if category is None else str(category))
         case "lookup":
             return Lookup(
-                tuple(str(name) for name in item["categories"]),
-                tuple(_read(value) for value in item["table"]),
+                tuple(map(str, item["categories"])),
+                _read_all(item["table"]),
                 _read(item["unknown"]),
                 _read(item["missing"]),
             )
@@ -42,8 +42,8 @@ def step_from_json(item: Mapping[str, Any]) -> Step:
             return Times(_read(item["factor"]), _read(item["shift"]))
         case "match":
             return Match(
-                tuple(_read(value) for value in item["values"]),
-                tuple(_read(value) for value in item["table"]),
+                _read_all(item["values"]),
+                _read_all(item["table"]),
                 _read(item["unknown"]),
                 _read(item["missing"]),
             )
@@ -62,5 +62,12 @@ def _write(value: Any) -> Any:
 
 
 def _read(value: Any) -> float:
-    number = float(value)
-    return math.nan if math.isnan(number) else number
+    return _read_all([value])[0]
+
+
+def _read_all(values: Sequence[Any]) -> tuple[float, ...]:
+    """The numbers; every NaN is the same one."""
+    numbers = tuple(map(float, values))
+    if any(map(math.isnan, numbers)):
+        return tuple(math.nan if math.isnan(number) else number for number in numbers)
+    return numbers

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any
 
 import numpy as np
@@ -155,7 +155,7 @@ def category_numbers(step: Lookup | Indicator, categories: Sequence[str]) -> Arr
         equal = [float(name == step.category) for name in categories]
         return np.array([*equal, 0.0, float(step.category is None)])
     known = dict(zip(step.categories, step.table, strict=True))
-    return np.array([*(known.get(name, step.unknown) for name in categories), step.unknown, step.missing])
+    return np.array([*map(known.get, categories, repeat(step.unknown)), step.unknown, step.missing])
 
 
 def numbers(steps: Sequence[Step], x: Array) -> Array:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -60,7 +61,9 @@ class Splits:
             right[mine] = found >= self.threshold[mine, None]
             for i in mine[self.interval_set[mine] >= 0].tolist():
                 right[i] = np.searchsorted(self.sets[self.interval_set[i]], found, side="right") % 2
-            right[np.ix_(mine, np.isnan(found))] = ~self.default_left[mine, None]
+            absent = np.isnan(found)
+            if absent.any():
+                right[np.ix_(mine, absent)] = ~self.default_left[mine, None]
         return right
 
 
@@ -125,7 +128,7 @@ def fold_numeric(
         UnsupportedModel: the column needs more than 65,535 edges.
     """
     rising = {feature: _rises(source.steps) for feature, source in sources.items() if _match_of(source) is None}
-    monotone = np.isin(splits.feature, list(rising))
+    monotone = _of_any(splits.feature, rising)
     plain, sets = monotone & (splits.interval_set < 0), np.flatnonzero(monotone & (splits.interval_set >= 0))
     asked = [splits.sets[i] for i in splits.interval_set[sets].tolist()]
     thresholds = np.concatenate([splits.threshold[plain], *asked])
@@ -138,14 +141,24 @@ def fold_numeric(
     if n_codes > MAX_CODES:
         raise UnsupportedModel(f"a column needs {len(edges)} edges; at most {MAX_CODES - 1} fit its code")
     codes = np.where(reachable, np.searchsorted(edge_keys, found) + 1, n_codes)[: plain.sum()]
-    lowest = line.values(np.array(line.ends(kind)[:1], np.int64), kind)
-    representatives = np.concatenate([lowest, edges])
+    members = np.zeros((0, n_codes), bool)
+    if not plain.all():
+        lowest = line.values(np.array(line.ends(kind)[:1], np.int64), kind)
+        members = splits.take(~plain).answers(_values_of(sources, np.concatenate([lowest, edges])))
     predicates = _predicates(
-        plain, codes, splits.take(~plain).answers(_values_of(sources, representatives)),
+        plain, codes, members,
         missing=splits.answers(_values_of(sources, np.array([np.nan])))[:, 0],
-        inverted=plain & np.isin(splits.feature, [feature for feature, up in rising.items() if not up]),
+        inverted=plain & _of_any(splits.feature, [feature for feature, up in rising.items() if not up]),
     )  # fmt: skip
     return FoldedColumn(edges, (), None, None, n_codes, predicates)
+
+
+def _of_any(features: Array, chosen: Iterable[int]) -> Array:
+    """Which of the features are among the chosen few; np.isin takes ten times as long to begin."""
+    found = np.zeros(len(features), bool)
+    for feature in chosen:
+        found |= features == feature
+    return found
 
 
 def _values_of(sources: Mapping[int, Source], raw: Array) -> dict[int, Array]:
@@ -213,10 +226,11 @@ def _guess(limits: Array, steps: tuple[Step, ...], kind: NumericKind) -> Keys:
                 raw = raw * step.scale + step.center
             if isinstance(step, Times):
                 raw = (raw - step.shift) / step.factor
+        raw = np.where(np.isnan(raw), 0, raw)
         if kind[0] == "i":
             bound = 2.0 ** (30 if kind == "i4" else 62)
-            return line.keys(np.clip(np.nan_to_num(np.ceil(raw)), -bound, bound).astype(kind))
-        return line.keys(np.nan_to_num(raw, posinf=np.inf, neginf=-np.inf).astype(kind))
+            raw = np.clip(np.ceil(raw), -bound, bound)
+        return line.keys(raw.astype(kind))
 
 
 def fold_categories(
@@ -228,7 +242,7 @@ def fold_categories(
     Classes are ordered by how many splits they answer with right, so that the splits of a single ordinal or target
     encoding become thresholds; a split that cuts across this order keeps the set of its classes.
     """
-    own = dict.fromkeys(name for source in sources.values() for name in _categories_of(source))
+    own = dict.fromkeys(chain.from_iterable(map(_categories_of, sources.values())))
     categories: Any = tuple(own | dict.fromkeys(extra_categories))
     values = {feature: _category_values(source, categories) for feature, source in sources.items()}
     answers = splits.answers({feature: known for feature, (known, _) in values.items()})
@@ -255,10 +269,10 @@ def fold_categories(
 
 def _unique_columns(answers: Array) -> tuple[Array, Array]:
     """The distinct columns, and each column's place among them."""
-    packed = np.packbits(
-        np.pad(answers, ((0, 1), (0, 0))), axis=0
-    ).T  # one row more: bytes to compare even of no splits
-    whole = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1])))[:, 0]
+    by_column = np.zeros((answers.shape[1], len(answers) + 1), bool)  # one more: bytes to compare even of no splits
+    by_column[:, :-1] = answers.T
+    packed = np.packbits(by_column, axis=1)
+    whole = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
     _, first, place = np.unique(whole, return_index=True, return_inverse=True)
     return answers[:, first], place
 

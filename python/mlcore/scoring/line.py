@@ -50,9 +50,11 @@ def first_true(condition: Callable[[Array], Array], guess: Keys, kind: NumericKi
     `guess` and then bisects: a guess that is close makes it short, and none makes it wrong.
     """
     lowest, highest = ends(kind)
+    probe = np.clip(guess, lowest, highest)
+    if condition(values(probe, kind)).all() and not condition(values(np.maximum(probe, lowest + 1) - 1, kind)).any():
+        return probe, np.ones(len(guess), bool)
     reachable = np.asarray(condition(values(np.full(len(guess), highest, np.int64), kind)), bool)
     low, high = np.where(reachable, lowest, highest), np.full(len(guess), highest, np.int64)
-    probe = np.clip(guess, lowest, highest)
     seen_false, seen_true = np.zeros(len(guess), bool), np.zeros(len(guess), bool)
     step = 1
     while np.any(low < high):

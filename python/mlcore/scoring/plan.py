@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -128,7 +129,8 @@ def parts(model: TreeEnsemble, features: Sequence[Feature], most: int) -> list[T
 
     Margins are sums in tree order, so that span after span gives the same bits. A single tree is not divided.
     """
-    if model.n_trees < 2 or _most_thresholds(model, features) <= most:
+    few = model.n_trees < 2 or model.n_nodes <= 2 * most  # fewer than half of the nodes ask
+    if few or _most_thresholds(model, features) <= most:
         return [model]
     middle = model.n_trees // 2
     halves = (model.trees(0, middle), model.trees(middle, model.n_trees))
@@ -175,8 +177,8 @@ def _unique_splits(model: TreeEnsemble) -> tuple[Splits, Array]:
 
 
 def _places_in(watched: Sequence[str], categories: Categories) -> Array:
-    place: dict[Any, int] = {name: i for i, name in enumerate(watched)}
-    return np.array([*(place.get(name, len(place)) for name in categories), len(place)], np.int64)
+    place: dict[Any, int] = dict(zip(watched, range(len(watched)), strict=True))
+    return np.array([*map(place.get, categories, repeat(len(place))), len(place)], np.int64)
 
 
 def _sources(
