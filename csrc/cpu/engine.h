@@ -212,7 +212,7 @@ inline void fill_cells(const Forest& forest, const BlockColumn* columns, int64_t
 }
 
 constexpr int kDeepRows = 32;  // side by side: while one waits for its node, the others go on
-constexpr int kDeepSteps = 6;  // between looks at who has reached a leaf
+constexpr int kDeepSteps = 6;  // between looks at who has reached a leaf; a shallow tree's depth, up to twice as many
 constexpr int64_t kNodesOfLine = 64 / sizeof(DeepNode);
 
 // Rows on their way down a tree. Who arrives makes room for the next row: no row waits for the slowest of its company.
@@ -229,13 +229,15 @@ struct Walkers {
   }
 };
 
-template <typename V, typename Sum>
+template <typename Order, bool OneValue, typename Sum>
 void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t rows, int64_t apart, Sum* sums) {
   const DeepNode* nodes = forest.deep_nodes.data() + tree.first;
   const Sum* values = forest.values<Sum>().vectors.data() + tree.leaves;
+  Sum* own = sums + tree.output * apart;
   const int64_t stride = forest.cell_stride();
   if (rows >= tree.count / kNodesOfLine)  // most of its lines will be asked for: at once is sooner than one by one
     for (int64_t i = 0; i < tree.count; i += kNodesOfLine) __builtin_prefetch(nodes + i, 0, 2);
+  const int steps = tree.bits > 2 * kDeepSteps ? kDeepSteps : tree.bits;
   Walkers walkers;
   int32_t next = 0;
   for (; next < kDeepRows; ++next) {  // blocks are whole granules of rows
@@ -243,7 +245,7 @@ void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t
     walkers.active |= 1u << next;
   }
   while (walkers.active != 0) {
-    for (int step = 0; step < kDeepSteps; ++step)
+    for (int step = 0; step < steps; ++step)
 #pragma GCC unroll 32
       for (int i = 0; i < kDeepRows; ++i) {
         const DeepNode& node = nodes[walkers.at[i]];
@@ -255,9 +257,11 @@ void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t
       arrived |= static_cast<uint32_t>(nodes[walkers.at[i]].left == walkers.at[i]) << i;
     for (arrived &= walkers.active; arrived != 0; arrived &= arrived - 1) {
       const int i = __builtin_ctz(arrived);
-      const Sum* leaf = values + nodes[walkers.at[i]].number() * forest.width;
-      for (int64_t j = 0; j < forest.width; ++j)
-        sums[(tree.output + j) * apart + V::template position<Sum>(walkers.row[i])] += leaf[j];
+      const int64_t number = nodes[walkers.at[i]].number(), place = Order::template position<Sum>(walkers.row[i]);
+      if constexpr (OneValue)
+        own[place] += values[number];
+      else
+        for (int64_t j = 0; j < forest.width; ++j) own[j * apart + place] += values[number * forest.width + j];
       if (next == rows) {
         walkers.active &= ~(1u << i);
         continue;
@@ -267,7 +271,7 @@ void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t
   }
 }
 
-template <typename V, typename Sum>
+template <typename Order, typename Sum>
 void walk(const Forest& forest, const Tree& tree, const BlockColumn* columns, int64_t rows, int64_t apart, Sum* sums) {
   const ops::Node* nodes = forest.nodes.data() + tree.root;
   const Sum* values = forest.values<Sum>().vectors.data() + tree.leaves;
@@ -280,7 +284,7 @@ void walk(const Forest& forest, const Tree& tree, const BlockColumn* columns, in
         },
         [&](int32_t c) { return ((columns[c].missing[row >> 6] >> (row & 63)) & 1) != 0; });
     for (int64_t j = 0; j < forest.width; ++j)
-      sums[(tree.output + j) * apart + V::template position<Sum>(row)] += values[leaf * forest.width + j];
+      sums[(tree.output + j) * apart + Order::template position<Sum>(row)] += values[leaf * forest.width + j];
   }
 }
 
@@ -291,12 +295,14 @@ void add_numbered(const Forest& forest, const Tree& tree, const Planes& planes, 
                                 : network<V, Bits>(forest, tree, planes, sums);
 }
 
-template <typename V, typename Sum>
+template <typename V, typename Order, typename Sum>
 void add_tree(const Forest& forest, const Tree& tree, const BlockColumn* columns, const Planes& planes,
               const uint16_t* cells, Sum* sums) {
-  const int64_t rows = 64 * planes.words;
-  if (tree.shape == Shape::deep) return deep<V>(forest, tree, cells, rows, planes.rows_apart(), sums);
-  if (tree.shape == Shape::walk) return walk<V>(forest, tree, columns, rows, planes.rows_apart(), sums);
+  const int64_t rows = 64 * planes.words, apart = planes.rows_apart();
+  if (tree.shape == Shape::deep)
+    return forest.width == 1 ? deep<Order, true>(forest, tree, cells, rows, apart, sums)
+                             : deep<Order, false>(forest, tree, cells, rows, apart, sums);
+  if (tree.shape == Shape::walk) return walk<Order>(forest, tree, columns, rows, apart, sums);
   switch (tree.bits) {
     case 0:
       for (int64_t j = 0; j < forest.width; ++j)
@@ -314,26 +320,51 @@ void add_tree(const Forest& forest, const Tree& tree, const BlockColumn* columns
   }
 }
 
+// The sums of rows that no V adds to, one after another.
+struct Straight {
+  template <typename Sum>
+  static int64_t position(int64_t row) {
+    return row;
+  }
+};
+
 // `sums` has room for a block's rows of each output, in the order in which V adds to them.
-template <typename V, typename Sum>
-void margins(const Forest& forest, const BlockColumn* columns, const BlockRoom& room, int64_t rows, Sum* out) {
+template <typename V, typename Order, typename Sum>
+void margins_in(const Forest& forest, const BlockColumn* columns, const BlockRoom& room, int64_t rows, Sum* out) {
   const Planes planes{room.planes, room.rows / 64, (rows + kBlockRows - 1) / kBlockRows * kBlockWords};
   Sum* sums = reinterpret_cast<Sum*>(room.sums);
   fill_planes<V>(forest, columns, planes);
   if (!forest.deep_nodes.empty()) fill_cells(forest, columns, 64 * planes.words, room.cells);
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t k = 0; k < forest.outputs; ++k)
-      sums[k * room.rows + V::template position<Sum>(row)] = out[row * forest.outputs + k];
-  for (const Tree& tree : forest.trees) add_tree<V>(forest, tree, columns, planes, room.cells, sums);
+      sums[k * room.rows + Order::template position<Sum>(row)] = out[row * forest.outputs + k];
+  for (const Tree& tree : forest.trees) add_tree<V, Order>(forest, tree, columns, planes, room.cells, sums);
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t k = 0; k < forest.outputs; ++k)
-      out[row * forest.outputs + k] = sums[k * room.rows + V::template position<Sum>(row)];
+      out[row * forest.outputs + k] = sums[k * room.rows + Order::template position<Sum>(row)];
 }
 
+template <typename V, typename Sum>
+void margins(const Forest& forest, const BlockColumn* columns, const BlockRoom& room, int64_t rows, Sum* out) {
+  forest.planes.empty() ? margins_in<V, Straight>(forest, columns, room, rows, out)
+                        : margins_in<V, V>(forest, columns, room, rows, out);
+}
+
+// ops::bin_one for values side by side: while one waits for its edge, the others go on, and none guesses a branch.
 template <typename T, typename Code>
 void search(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
+  constexpr int64_t together = 16;
   const T* edges = table.as<T>();
-  for (int64_t i = 0; i < rows; ++i) codes[i] = static_cast<Code>(ops::bin_one(values[i], edges, table.n));
+  int64_t i = 0;
+  for (; i + together <= rows; i += together) {
+    int32_t at[together] = {};
+    for (int32_t n = table.n; n > 0; n /= 2) {
+      const int32_t half = (n + 1) / 2;
+      for (int64_t k = 0; k < together; ++k) at[k] += edges[at[k] + half - 1] <= values[i + k] ? half : 0;
+    }
+    for (int64_t k = 0; k < together; ++k) codes[i + k] = static_cast<Code>(at[k]);
+  }
+  for (; i < rows; ++i) codes[i] = static_cast<Code>(ops::bin_one(values[i], edges, table.n));
 }
 
 // Two steps of 16 compares: which sixteenth of the table, then how many edges in it.
