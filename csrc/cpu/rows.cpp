@@ -90,15 +90,15 @@ void deep(const Forest& forest, const int32_t* trees, size_t count, Row& row) {
   std::array<int32_t, kTogether> at{};
   for (size_t t = 0; t < kTogether; ++t)
     nodes[t] = forest.deep_nodes.data() + forest.trees[static_cast<size_t>(trees[t < count ? t : 0])].first;
-  for (bool moved = true; moved;) {
-    const auto before = at;
+  for (bool moving = true; moving;) {
     for (int step = 0; step < 4; ++step)
       for (size_t t = 0; t < kTogether; ++t) {
         const DeepNode& node = nodes[t][at[t]];
         at[t] = node.left + (row.cells[node.cell] >= node.code);
         keep_in_memory(at[t]);
       }
-    moved = at != before;
+    moving = false;
+    for (size_t t = 0; t < kTogether; ++t) moving |= nodes[t][at[t]].left != at[t];
   }
   for (size_t t = 0; t < count; ++t) {
     const Tree& tree = forest.trees[static_cast<size_t>(trees[t])];
