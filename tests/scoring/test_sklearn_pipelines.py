@@ -146,6 +146,18 @@ ENCODERS: dict[str, Callable[[], Any]] = {
     "one-hot": lambda: OneHotEncoder(handle_unknown="ignore"),
     "one-hot, first dropped": lambda: OneHotEncoder(handle_unknown="error", drop="first"),
     "one-hot of two dropped": lambda: OneHotEncoder(drop="if_binary"),
+    "one-hot, infrequent": lambda: OneHotEncoder(max_categories=3, handle_unknown="infrequent_if_exist"),
+    "one-hot, infrequent dropped": lambda: OneHotEncoder(
+        max_categories=2, handle_unknown="infrequent_if_exist", drop="first"
+    ),
+    "one-hot, infrequent warned": lambda: OneHotEncoder(min_frequency=0.25, handle_unknown="warn"),
+    "one-hot, infrequent ignored": lambda: OneHotEncoder(min_frequency=0.25, handle_unknown="ignore", drop="if_binary"),
+    "one-hot, infrequent refused": lambda: OneHotEncoder(max_categories=3),
+    "one-hot, all infrequent": lambda: OneHotEncoder(min_frequency=ROWS + 1, handle_unknown="infrequent_if_exist"),
+    "ordinal, infrequent": lambda: OrdinalEncoder(
+        max_categories=3, handle_unknown="use_encoded_value", unknown_value=-1
+    ),
+    "ordinal, infrequent refused": lambda: OrdinalEncoder(min_frequency=0.25, encoded_missing_value=-2),
     "ordinal": OrdinalEncoder,
     "ordinal, unknown": lambda: OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
     "ordinal, unknown missing": lambda: OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan),
@@ -334,9 +346,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "marker": (
         lambda: make_pipeline(SimpleImputer(missing_values=-1), Ridge()), "SimpleImputer with missing_values=-1"
-    ),
-    "infrequent": (
-        lambda: make_pipeline(OneHotEncoder(min_frequency=5, sparse_output=False), Ridge()), "infrequent categories"
     ),
     "encoded twice": (
         lambda: make_pipeline(StandardScaler(), OneHotEncoder(handle_unknown="ignore"), Ridge()),

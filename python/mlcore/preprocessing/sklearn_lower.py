@@ -142,33 +142,36 @@ def _asked(path: Path) -> Path:
 
 
 def _one_hot(encoder: Any, paths: Sequence[Path]) -> list[Path]:
-    _refuse_infrequent(encoder)
     found: list[Path] = []
-    dropped = [None] * len(paths) if encoder.drop_idx_ is None else list(encoder.drop_idx_)
-    for path, known, drop in zip(paths, encoder.categories_, dropped, strict=True):
+    dropped = encoder._drop_idx_after_grouping
+    for column, (path, known) in enumerate(zip(paths, encoder.categories_, strict=True)):
         categories, refused = _read(path, known), encoder.handle_unknown == "error"
-        for place, category in enumerate(categories):
-            if place != drop:
-                found.append(_coded(path, categories, [float(c == category) for c in categories], 0.0, refused))
+        places, rest = _places(encoder, column, len(categories))
+        unknown = rest if encoder.handle_unknown in ("infrequent_if_exist", "warn") else None
+        for place in sorted(set(places)):
+            if dropped is None or place != dropped[column]:
+                table = [float(each == place) for each in places]
+                found.append(_coded(path, categories, table, float(place == unknown), refused))
     return [replace(path, sparse=bool(encoder.sparse_output)) for path in found]
 
 
 def _ordinal(encoder: Any, paths: Sequence[Path]) -> list[Path]:
-    _refuse_infrequent(encoder)
     refused = encoder.handle_unknown == "error"
     unknown = math.nan if refused else float(encoder.unknown_value)
     found = []
-    for path, known in zip(paths, encoder.categories_, strict=True):
+    for column, (path, known) in enumerate(zip(paths, encoder.categories_, strict=True)):
         categories = _read(path, known)
-        missing = float(encoder.encoded_missing_value)
-        table = [missing if category is None else float(place) for place, category in enumerate(categories)]
+        places, _ = _places(encoder, column, len(categories))
+        missing = float(encoder.encoded_missing_value)  # its category is the last, and never an infrequent one
+        table = [missing if category is None else float(places[i]) for i, category in enumerate(categories)]
         found.append(_coded(path, categories, table, unknown, refused))
     return found
 
 
-def _refuse_infrequent(encoder: Any) -> None:
-    if getattr(encoder, "min_frequency", None) is not None or getattr(encoder, "max_categories", None) is not None:
-        raise UnsupportedModel(f"{type(encoder).__name__} with infrequent categories is not imported")
+def _places(encoder: Any, column: int, count: int) -> tuple[list[int], int | None]:
+    """The place of each of a column's categories, and the one that its infrequent categories share, if there are any."""
+    shared = encoder._default_to_infrequent_mappings[column] if encoder._infrequent_enabled else None
+    return (list(range(count)), None) if shared is None else (shared.tolist(), int(shared.max()))
 
 
 def _read(path: Path, known: Any) -> list[Category]:

@@ -141,14 +141,15 @@ class Importer:
         return Vote(parts, classes=model.classes_, weights=model._weights_not_none, soft=model.voting == "soft")
 
     def _stack(self, model: Any) -> Composite:
-        if model.passthrough:
-            raise UnsupportedModel(f"{type(model).__name__} with passthrough=True is not imported")
+        if model.passthrough and self.columns is not None:
+            raise UnsupportedModel(f"{type(model).__name__} with passthrough=True after a transformer is not imported")
         classes = getattr(model, "classes_", None)
         if isinstance(classes, list):
             raise UnsupportedModel(f"{type(model).__name__} of several outputs is not imported")
         parts = tuple(self.compile(each) for each in model.estimators_)
         final = replace(self, columns=None).compile(model.final_estimator_)
-        return Stack(parts, tuple(model.stack_method_), final, classes)
+        passed = _raw_columns(model).names if model.passthrough else ()
+        return Stack(parts, tuple(model.stack_method_), final, classes, passed)
 
 
 _COMPOSED = {
