@@ -25,6 +25,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.linear_model import LinearRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
 import mlcore
@@ -409,11 +410,34 @@ def test_a_forest_grown_to_the_last_row() -> None:
     assert bits(mlcore.compile(model).predict(rows), model.predict(rows))
 
 
+@pytest.mark.parametrize("labels", ["strings", "numbers"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: DecisionTreeClassifier(max_depth=6),
+        lambda: ExtraTreeClassifier(max_depth=6),
+        lambda: RandomForestClassifier(9, max_depth=8, n_jobs=1, random_state=0),
+        lambda: ExtraTreesClassifier(5, n_jobs=1, random_state=0),
+    ],
+)
+def test_classifiers_of_several_outputs(make: Callable[[], Any], labels: str) -> None:
+    several = np.stack([LABELS["two strings"] if labels == "strings" else LABELS["halves"], LABELS[labels]], axis=1)
+    model = make().fit(X, several)
+    scorer = mlcore.compile(model)
+    assert [len(known) for known in model.classes_] == [2, 3 if labels == "strings" else 4]
+    found, expected = scorer.predict(X), model.predict(X)
+    assert found.dtype == expected.dtype and np.array_equal(found, expected)
+    probabilities = scorer.predict_proba(X)
+    assert all(bits(*pair) for pair in zip(probabilities, model.predict_proba(X), strict=True))
+    with pytest.raises(UnsupportedModel, match="Outputs: what several models give together"):
+        scorer.explain(X)
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "ensemble": (lambda: AdaBoostClassifier().fit(X, LABELS["strings"]), "AdaBoostClassifier is not imported"),
     "outputs": (
-        lambda: RandomForestClassifier(3).fit(X, np.stack([SCORE > 0, SCORE > 1], axis=1)),
-        "RandomForestClassifier of 2 outputs",
+        lambda: KNeighborsClassifier().fit(X, np.stack([SCORE > 0, SCORE > 1], axis=1)),
+        "KNeighborsClassifier is not imported",
     ),
     "init": (
         lambda: GradientBoostingRegressor(n_estimators=2, init=LinearRegression()).fit(X, SCORE),

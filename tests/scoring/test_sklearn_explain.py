@@ -146,7 +146,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "vote": (
         lambda: VotingRegressor([("a", LinearRegression()), ("b", LinearRegression())]).fit(X, SCORE),
-        "a Vote of several models is not explained",
+        "Vote: what several models give together is not explained",
     ),
     "classes": (lambda: RandomForestClassifier(2).fit(X, CLASSES), "leaves hold a value for each output"),
 }

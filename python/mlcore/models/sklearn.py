@@ -21,8 +21,13 @@ def is_estimator(source: Any) -> bool:
     return type(source).__module__.split(".")[0] == "sklearn"
 
 
-def read(estimator: Any) -> Imported:
-    """Return a fitted estimator in neutral form.
+def has_outputs(estimator: Any) -> bool:
+    """Return whether a classifier has several outputs, each with classes of its own."""
+    return isinstance(getattr(estimator, "classes_", None), list)
+
+
+def read(estimator: Any, output: int | None = None) -> Imported:
+    """Return a fitted estimator in neutral form; of a classifier that `has_outputs` the one `output`.
 
     Raises:
         UnsupportedModel: an estimator, or a setting of one, that is not imported; named in the message.
@@ -33,6 +38,10 @@ def read(estimator: Any) -> Imported:
     if kind not in _IMPORTERS:
         raise UnsupportedModel(f"scikit-learn's {kind} is not imported; these are: {', '.join(_IMPORTERS)}")
     importer, cutoff = _IMPORTERS[kind]
+    if has_outputs(estimator):
+        if output is None or importer not in (sklearn_trees.from_tree, sklearn_trees.from_forest):
+            raise UnsupportedModel(f"{kind} of several outputs is not imported")
+        return Imported(importer(estimator, output), np.asarray(estimator.classes_[output]), cutoff)
     model = importer(estimator)
     if kind == "IsolationForest":
         return Imported(model, np.array([-1, 1]), float(estimator.offset_))
@@ -60,7 +69,7 @@ _LINEAR: Final = (
     "OrthogonalMatchingPursuitCV", "PassiveAggressiveClassifier", "PassiveAggressiveRegressor", "Perceptron",
     "QuantileRegressor", "Ridge", "RidgeCV", "RidgeClassifier", "RidgeClassifierCV", "SGDRegressor", "TheilSenRegressor",
 )  # fmt: skip
-_IMPORTERS: Final[dict[str, tuple[Callable[[Any], Model], float]]] = {
+_IMPORTERS: Final[dict[str, tuple[Callable[..., Model], float]]] = {
     "DecisionTreeClassifier": (sklearn_trees.from_tree, 0.0),
     "DecisionTreeRegressor": (sklearn_trees.from_tree, 0.0),
     "ExtraTreeClassifier": (sklearn_trees.from_tree, 0.0),

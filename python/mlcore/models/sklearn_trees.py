@@ -20,23 +20,23 @@ _NODE_FIELDS: Final = {
 }  # fmt: skip
 
 
-def from_tree(estimator: Any) -> TreeEnsemble:
-    """Return a DecisionTree or ExtraTree: its leaves hold each class's share, or each output's value."""
-    return _averaged(estimator, [estimator])
+def from_tree(estimator: Any, output: int = 0) -> TreeEnsemble:
+    """Return a DecisionTree or ExtraTree: its leaves hold the share of each class of `output`, or each output's value."""
+    return _averaged(estimator, [estimator], output)
 
 
-def from_forest(estimator: Any) -> TreeEnsemble:
+def from_forest(estimator: Any, output: int = 0) -> TreeEnsemble:
     """Return a RandomForest or ExtraTrees: its trees' leaves, summed in order and divided by their number."""
-    return _averaged(estimator, estimator.estimators_)
+    return _averaged(estimator, estimator.estimators_, output)
 
 
-def _averaged(estimator: Any, trees: Sequence[Any]) -> TreeEnsemble:
+def _averaged(estimator: Any, trees: Sequence[Any], output: int) -> TreeEnsemble:
     classes = getattr(estimator, "classes_", None)
-    if classes is not None and estimator.n_outputs_ > 1:
-        raise UnsupportedModel(
-            f"{_kind(estimator)} of {estimator.n_outputs_} outputs: classifiers of several outputs are not imported"
-        )
-    values = [each.tree_.value[:, :, 0] if classes is None else each.tree_.value[:, 0, :] for each in trees]
+    if classes is None:
+        values = [each.tree_.value[:, :, 0] for each in trees]
+    else:
+        count = np.atleast_1d(estimator.n_classes_)[output]  # outputs with fewer classes than another are filled up
+        values = [each.tree_.value[:, output, :count] for each in trees]
     nodes = join([_tree(each.tree_, value) for each, value in zip(trees, values, strict=True)], np.float32)
     return _ensemble(
         estimator,

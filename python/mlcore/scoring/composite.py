@@ -43,7 +43,7 @@ class Composite:
     def explain(self, X: Any) -> Array:
         """Raise UnsupportedModel: what the parts' answers become is no sum."""
         raise UnsupportedModel(
-            f"a {self.describe()['kind']} of several models is not explained; compile one of its parts"
+            f"{self.describe()['kind']}: what several models give together is not explained; compile one of them"
         )
 
     def describe(self) -> dict[str, Any]:
@@ -81,6 +81,20 @@ class Vote(Composite):
         for labels, weight in zip(given, np.ones(len(given)) if self.weights is None else self.weights, strict=True):
             votes[np.arange(len(labels)), labels] += weight
         return votes
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs(Composite):
+    """A classifier an output; labels are of the first one's type."""
+
+    def predict(self, X: Any) -> Array:
+        """Return each output's label, shape (n, outputs)."""
+        found = [part.predict(X) for part in self.parts]
+        return np.stack(found, axis=1).astype(found[0].dtype)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return a list of each output's probabilities."""
+        return [part.predict_proba(X) for part in self.parts]
 
 
 @dataclass(frozen=True)

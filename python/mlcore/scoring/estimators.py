@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from mlcore.preprocessing.draft import Draft
 from mlcore.preprocessing.features import Feature
 from mlcore.preprocessing.sklearn_lower import Path, lower
 from mlcore.scoring import conventions
-from mlcore.scoring.composite import Calibrated, Calibrator, Composite, Stack, Vote
+from mlcore.scoring.composite import Calibrated, Calibrator, Composite, Outputs, Stack, Vote
 from mlcore.scoring.scorer import Scorer
 
 Iterations = tuple[int, int] | None
@@ -66,10 +67,14 @@ class Importer:
         if composed is not None:
             sklearn.check(model)
             return composed(self, model)
-        return self._single(model)
+        if sklearn.is_estimator(model) and sklearn.has_outputs(model):
+            outputs = [partial(sklearn.read, output=output) for output in range(len(model.classes_))]
+            return Outputs(
+                tuple(self._single(model, *_read_whole(read, model, self.iterations, self.missing)) for read in outputs)
+            )
+        return self._single(model, *_read(model, self.iterations, self.missing))
 
-    def _single(self, model: Any) -> Scorer:
-        read, given = _read(model, self.iterations, self.missing)
+    def _single(self, model: Any, read: Model, given: dict[str, Any]) -> Scorer:
         if self.columns is None:
             features = tuple(Feature(name, name, ()) for name in read.feature_names)
             return _scorer(read, features, named=read.named, **given, **self.options)
