@@ -76,13 +76,16 @@ def spread(seconds: list[float]) -> dict[str, float]:
 def machine() -> dict[str, Any]:
     """Return what the figures depend on: processor, flags that matter, threads, versions, commit."""
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    model = next((line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")), "")
-    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
+    known = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+    processor = known.get("model name", "")
+    if "cpu family" in known:  # the name alone may not tell one generation from the next
+        processor += f", family {known['cpu family']} model {known['model']}"
+    flags = known.get("flags", "").split()
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
     return {
-        "processor": model,
+        "processor": processor,
         "instruction sets": [flag for flag in ("avx2", "bmi2", "avx512f", "avx512bw", "avx512_vbmi") if flag in flags],
         "cores": os.cpu_count(),
         "python": platform.python_version(),
