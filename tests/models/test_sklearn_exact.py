@@ -26,10 +26,13 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
 import mlcore
 from mlcore import models
+from mlcore import preprocessing as own
 from mlcore.errors import DataError, ModelFormatError, SchemaMismatch, UnsupportedModel, UsageError
 
 RNG = np.random.default_rng(23)
@@ -431,6 +434,15 @@ def test_classifiers_of_several_outputs(make: Callable[[], Any], labels: str) ->
     assert all(bits(*pair) for pair in zip(probabilities, model.predict_proba(X), strict=True))
     with pytest.raises(UnsupportedModel, match="Outputs: what several models give together"):
         scorer.explain(X)
+
+
+def test_several_outputs_after_transformers() -> None:
+    rows = pd.DataFrame(X, columns=list("abcde"))
+    several = np.stack([LABELS["booleans"], LABELS["numbers"] > 5], axis=1)
+    columns = own.ColumnTransformer([("s", own.StandardScaler(), list("abcde"))])
+    for scaler in (columns, StandardScaler()):
+        pipeline = make_pipeline(scaler, RandomForestClassifier(5, max_depth=6, n_jobs=1)).fit(rows, several)
+        assert np.array_equal(mlcore.compile(pipeline).predict(rows), pipeline.predict(rows))
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {

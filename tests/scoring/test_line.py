@@ -42,6 +42,24 @@ def test_the_first_value_is_found_from_any_guess(kind: line.NumericKind, guess: 
         assert np.array_equal(found[reachable], true[reachable])
 
 
+@pytest.mark.parametrize("off", [0, 1, -1])
+@pytest.mark.parametrize("kind", ["f4", "f8", "i4", "i8"])
+def test_guesses_that_are_all_right_but_one(kind: line.NumericKind, off: int) -> None:
+    lowest, highest = line.ends(kind)
+    true = np.random.default_rng(3).integers(lowest + 2, highest - 1, ROWS, dtype=np.int64)
+    asked = []
+
+    def met(values: line.Array) -> line.Array:
+        asked.append(len(values))
+        return line.keys(values) >= true
+
+    guess = true.copy()
+    guess[17] += off
+    found, reachable = line.first_true(met, guess, kind)
+    assert np.array_equal(found, true) and reachable.all()
+    assert (len(asked) == 2) == (off == 0)
+
+
 def test_a_close_guess_takes_few_questions() -> None:
     asked = []
     true = line.keys(np.random.default_rng(1).normal(size=ROWS))

@@ -192,6 +192,23 @@ def test_categories_are_encoded(encoder: str, gaps: bool, model: str) -> None:
         same(scorer.predict(frame), expected, exact=model != "ridge")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"encoded_missing_value": -7},
+        {"max_categories": 3},
+        {"min_frequency": 0.25, "handle_unknown": "use_encoded_value", "unknown_value": -1},
+    ],
+)
+def test_none_is_a_category_as_any_other(options: dict[str, Any]) -> None:
+    text = FRAME["text"].astype(object).where(RNG.random(ROWS) > 0.1, None)
+    rows = pd.DataFrame({"text": text})
+    pipeline = make_pipeline(OrdinalEncoder(**options), MODELS["histograms"]()).fit(rows, TARGET)
+    assert rows["text"].isna().sum() > 50
+    same(mlcore.compile(pipeline).predict(rows), pipeline.predict(rows), exact=True)
+
+
 def test_categorical_splits_of_encoded_columns() -> None:
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
     columns = ColumnTransformer([("codes", encoder, ["text", "kind"])], remainder="passthrough")

@@ -39,7 +39,7 @@ def read(estimator: Any, output: int | None = None) -> Imported:
         raise UnsupportedModel(f"scikit-learn's {kind} is not imported; these are: {', '.join(_IMPORTERS)}")
     importer, cutoff = _IMPORTERS[kind]
     if has_outputs(estimator):
-        if output is None or importer not in (sklearn_trees.from_tree, sklearn_trees.from_forest):
+        if output is None:
             raise UnsupportedModel(f"{kind} of several outputs is not imported")
         return Imported(importer(estimator, output), np.asarray(estimator.classes_[output]), cutoff)
     model = importer(estimator)

@@ -162,8 +162,9 @@ def _ordinal(encoder: Any, paths: Sequence[Path]) -> list[Path]:
     for column, (path, known) in enumerate(zip(paths, encoder.categories_, strict=True)):
         categories = _read(path, known)
         places, _ = _places(encoder, column, len(categories))
-        missing = float(encoder.encoded_missing_value)  # its category is the last, and never an infrequent one
-        table = [missing if category is None else float(places[i]) for i, category in enumerate(categories)]
+        table = [float(place) for place in places]
+        if column in encoder._missing_indices:  # of NaN, the last category; None is one as any other
+            table = [*table[: len(categories) - 1], float(encoder.encoded_missing_value)]
         found.append(_coded(path, categories, table, unknown, refused))
     return found
 

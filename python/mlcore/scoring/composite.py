@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 
-from mlcore.data.tables import to_table
-from mlcore.data.types import plain
-from mlcore.errors import SchemaMismatch, UnsupportedModel
-from mlcore.scoring.inputs import is_sparse
+from mlcore.errors import UnsupportedModel
 from mlcore.scoring.line import Array
 from mlcore.scoring.scorer import Scorer
 
@@ -144,17 +139,11 @@ class Calibrated(Composite):
 
 @dataclass(frozen=True, eq=False)
 class Stack(Composite):
-    """A last model on what the parts answer, and on the columns that are `passed` beside."""
+    """A last model on what the parts answer."""
 
     methods: tuple[str, ...]
     final: Scorer | Composite
     classes: Array | None
-    passed: tuple[str, ...] = ()
-
-    @cached_property
-    def columns(self) -> tuple[str, ...]:
-        """Raw columns that the parts and the last model read."""
-        return tuple(dict.fromkeys([*super().columns, *self.passed]))
 
     def predict(self, X: Any) -> Array:
         """Return the last model's labels, which stand for the classes' places, or its values."""
@@ -179,28 +168,7 @@ class Stack(Composite):
             elif method == "predict_proba" and self.classes is not None and len(self.classes) == 2:
                 answer = answer[:, 1:]
             found.append(answer)
-        if self.passed:
-            found.append(_matrix(X, self.passed))
         return np.hstack(found).astype(np.float64)
-
-
-def _matrix(X: Any, names: tuple[str, ...]) -> Array:
-    """The columns as one matrix, (rows, columns); float64 unless X is a matrix itself."""
-    if is_sparse(X):
-        raise UnsupportedModel("a stack with passthrough=True takes no sparse matrix; pass a dense one")
-    if isinstance(X, np.ndarray):
-        return X
-    out = np.empty((len(X := to_table(X)), len(names)))
-    for i, name in enumerate(names):
-        values = X.column(name)
-        if not (
-            pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_boolean(values.type)
-        ):
-            raise SchemaMismatch(
-                f"column '{name}': the last model of a stack expects numbers, found {plain(values.type)}"
-            )
-        out[:, i] = values.cast(pa.float64(), safe=False).fill_null(math.nan).to_numpy()
-    return out
 
 
 ANSWERS: Final[Mapping[str, Callable[[Any, Any], Array]]] = {

@@ -67,12 +67,14 @@ class Importer:
         if composed is not None:
             sklearn.check(model)
             return composed(self, model)
-        if sklearn.is_estimator(model) and sklearn.has_outputs(model):
-            outputs = [partial(sklearn.read, output=output) for output in range(len(model.classes_))]
-            return Outputs(
-                tuple(self._single(model, *_read_whole(read, model, self.iterations, self.missing)) for read in outputs)
-            )
-        return self._single(model, *_read(model, self.iterations, self.missing))
+        return self._each(model, partial(self._single, model))
+
+    def _each(self, model: Any, make: Callable[[Model, dict[str, Any]], Scorer]) -> Scorer | Composite:
+        """What `make` makes of a model, or of each output of a classifier that has several."""
+        if not (sklearn.is_estimator(model) and sklearn.has_outputs(model)):
+            return make(*_read(model, self.iterations, self.missing))
+        outputs = [partial(sklearn.read, output=output) for output in range(len(model.classes_))]
+        return Outputs(tuple(make(*_read_whole(read, model, self.iterations, self.missing)) for read in outputs))
 
     def _single(self, model: Any, read: Model, given: dict[str, Any]) -> Scorer:
         if self.columns is None:
@@ -98,17 +100,16 @@ class Importer:
     def _pipeline(self, pipeline: Any) -> Scorer | Composite:
         *before, last = [step for _, step in pipeline.steps if step is not None and not _passes(step)]
         if len(before) == 1 and hasattr(before[0], "to_transforms"):
-            return self._folded(before[0], last)
+            return self._each(last, partial(self._folded, before[0], last))
         if not before:
             return self.compile(last)
         columns = self.columns or _raw_columns(before[0])
         return replace(self, columns=replace(columns, paths=tuple(lower(before, columns.paths)))).compile(last)
 
-    def _folded(self, transformer: Any, model: Any) -> Scorer:
+    def _folded(self, transformer: Any, model: Any, read: Model, given: dict[str, Any]) -> Scorer:
         """mlcore's own transformer before a model; float64, where that is scikit-learn's."""
         if self.columns is not None:
             raise UnsupportedModel("an mlcore ColumnTransformer after another transformer is not compiled")
-        read, given = _read(model, self.iterations, self.missing)
         if not math.isnan(given["missing"]):
             raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
         _refuse_hashed(read, model)
@@ -146,15 +147,14 @@ class Importer:
         return Vote(parts, classes=model.classes_, weights=model._weights_not_none, soft=model.voting == "soft")
 
     def _stack(self, model: Any) -> Composite:
-        if model.passthrough and self.columns is not None:
-            raise UnsupportedModel(f"{type(model).__name__} with passthrough=True after a transformer is not imported")
+        if model.passthrough:
+            raise UnsupportedModel(f"{type(model).__name__} with passthrough=True is not imported")
         classes = getattr(model, "classes_", None)
         if isinstance(classes, list):
             raise UnsupportedModel(f"{type(model).__name__} of several outputs is not imported")
         parts = tuple(self.compile(each) for each in model.estimators_)
         final = replace(self, columns=None).compile(model.final_estimator_)
-        passed = _raw_columns(model).names if model.passthrough else ()
-        return Stack(parts, tuple(model.stack_method_), final, classes, passed)
+        return Stack(parts, tuple(model.stack_method_), final, classes)
 
 
 _COMPOSED = {
