@@ -65,6 +65,14 @@ def test_unknown_words_are_usage_errors(words: tuple[str, ...], mlcore: Any) -> 
     assert "error" in ended.err
 
 
+@pytest.mark.parametrize("words", [("score", "model.ubj"), ("data", "list")], ids=" ".join)
+def test_an_unknown_option_shows_the_usage_of_its_command(words: tuple[str, ...], mlcore: Any) -> None:
+    ended = mlcore(*words, "--nothing")
+    assert ended.code == 2
+    assert ended.err.startswith(f"usage: mlcore {words[0]}")
+    assert "error: unrecognized arguments: --nothing" in ended.err
+
+
 def test_an_error_is_json_too_when_asked_for(tmp_path: Path, mlcore: Any) -> None:
     ended = mlcore("run", "--json", "--project", tmp_path)
     assert ended.code == 2

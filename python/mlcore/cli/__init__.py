@@ -13,7 +13,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from mlcore.cli.parser import build
 
-    options = build().parse_args(sys.argv[1:] if arguments is None else list(arguments))
+    options, unknown = build().parse_known_args(sys.argv[1:] if arguments is None else list(arguments))
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")  # of the command, with its usage
     return _run(options)
 
 

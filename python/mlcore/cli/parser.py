@@ -50,7 +50,7 @@ def _command(commands: Any, name: str, text: str, call: str) -> argparse.Argumen
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + ".", formatter_class=_Formatter
     )
-    parser.set_defaults(call=call)
+    parser.set_defaults(call=call, parser=parser)
     common = parser.add_argument_group("common")
     common.add_argument("--project", default=".", metavar="DIR", help="the project's folder (default: this one)")
     common.add_argument("--json", action="store_true", help="one JSON document on standard output")
