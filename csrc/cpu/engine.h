@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "cpu/block.h"
+#include "cpu/deep.h"
 #include "ops/bin.h"
 #include "ops/forest.h"
 
@@ -194,79 +195,43 @@ inline void fill_cell(const Forest& forest, const BlockColumn* columns, const Ce
       out[64 * w + __builtin_ctzll(left)] = cell.missing_right ? kNoCode : 0;
 }
 
-// Writes the cells that deep trees look at, row after row: a row on its way down stays with its own few cache lines.
+// Writes the cells that deep trees look at: of each kTileRows rows cell after cell, so that where a row's lies among
+// them is known without its number.
 inline void fill_cells(const Forest& forest, const BlockColumn* columns, int64_t rows, uint16_t* cells) {
-  const int64_t stride = forest.cell_stride(), count = static_cast<int64_t>(forest.cells.size());
-  const Cell none{-1, -1, false};
-  uint16_t four[4][kBlockRows];
+  const auto count = static_cast<int64_t>(forest.cells.size());
+  uint16_t codes[kBlockRows];
   for (int64_t first = 0; first < rows; first += kBlockRows)
-    for (int64_t v = 0; v < stride; v += 4) {
-      for (int64_t k = 0; k < 4; ++k)
-        fill_cell(forest, columns, v + k < count ? forest.cells[static_cast<size_t>(v + k)] : none, first, four[k]);
-      for (int64_t row = 0; row < kBlockRows; ++row) {
-        const uint64_t packed = four[0][row] | (uint64_t{four[1][row]} << 16) | (uint64_t{four[2][row]} << 32) |
-                                (uint64_t{four[3][row]} << 48);
-        std::memcpy(cells + (first + row) * stride + v, &packed, sizeof packed);
-      }
+    for (int64_t v = 0; v < count; ++v) {
+      fill_cell(forest, columns, forest.cells[static_cast<size_t>(v)], first, codes);
+      for (int64_t row = 0; row < kBlockRows; row += kTileRows)
+        std::memcpy(cells + (first + row) * count + v * kTileRows, codes + row, sizeof(uint16_t) * kTileRows);
     }
 }
 
-constexpr int kDeepRows = 32;  // side by side: while one waits for its node, the others go on
-constexpr int kDeepSteps = 6;  // between looks at who has reached a leaf; a shallow tree's depth, up to twice as many
-constexpr int64_t kNodesOfLine = 64 / sizeof(DeepNode);
-
-// Rows on their way down a tree. Who arrives makes room for the next row: no row waits for the slowest of its company.
-struct Walkers {
-  int64_t at[kDeepRows] = {};
-  const uint16_t* cells[kDeepRows];
-  int32_t row[kDeepRows];
-  uint32_t active = 0;
-
-  void send(int i, const uint16_t* from, int64_t stride, int32_t next) {
-    at[i] = 0;
-    cells[i] = from + next * stride;
-    row[i] = next;
-  }
-};
+constexpr int64_t kNodesOfLine = 64 / sizeof(DeepNode), kCellsOfLine = 64 / sizeof(uint16_t);
+constexpr int64_t kFewCells = 128;  // most of which a tile asks for on its way down a tree
 
 template <typename Order, bool OneValue, typename Sum>
 void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t rows, int64_t apart, Sum* sums) {
   const DeepNode* nodes = forest.deep_nodes.data() + tree.first;
   const Sum* values = forest.values<Sum>().vectors.data() + tree.leaves;
   Sum* own = sums + tree.output * apart;
-  const int64_t stride = forest.cell_stride();
+  const auto count = static_cast<int64_t>(forest.cells.size());
   if (rows >= tree.count / kNodesOfLine)  // most of its lines will be asked for: at once is sooner than one by one
     for (int64_t i = 0; i < tree.count; i += kNodesOfLine) __builtin_prefetch(nodes + i, 0, 2);
-  const int steps = tree.bits > 2 * kDeepSteps ? kDeepSteps : tree.bits;
-  Walkers walkers;
-  int32_t next = 0;
-  for (; next < kDeepRows; ++next) {  // blocks are whole granules of rows
-    walkers.send(next, cells, stride, next);
-    walkers.active |= 1u << next;
-  }
-  while (walkers.active != 0) {
-    for (int step = 0; step < steps; ++step)
-#pragma GCC unroll 32
-      for (int i = 0; i < kDeepRows; ++i) {
-        const DeepNode& node = nodes[walkers.at[i]];
-        walkers.at[i] = static_cast<uint32_t>(node.left + (walkers.cells[i][node.cell] >= node.code));
-        keep_in_memory(walkers.at[i]);
-      }
-    uint32_t arrived = 0;
-    for (int i = 0; i < kDeepRows; ++i)
-      arrived |= static_cast<uint32_t>(nodes[walkers.at[i]].left == walkers.at[i]) << i;
-    for (arrived &= walkers.active; arrived != 0; arrived &= arrived - 1) {
-      const int i = __builtin_ctz(arrived);
-      const int64_t number = nodes[walkers.at[i]].number(), place = Order::template position<Sum>(walkers.row[i]);
+  const int64_t ahead = count <= kFewCells ? kTileRows * count : 0;
+  int64_t numbers[kTileRows];
+  for (int64_t first = 0; first < rows; first += kTileRows) {
+    const uint16_t* tile = cells + first * count;
+    const uint16_t* next = tile + kTileRows * count;  // asked for past the second cache, which is for the nodes
+    for (int64_t c = 0; c < ahead; c += kCellsOfLine) __builtin_prefetch(next + c, 0, 0);
+    find_leaves(nodes, tree, tile, numbers);
+    for (int64_t i = 0; i < kTileRows; ++i) {
+      const int64_t place = Order::template position<Sum>(first + i);
       if constexpr (OneValue)
-        own[place] += values[number];
+        own[place] += values[numbers[i]];
       else
-        for (int64_t j = 0; j < forest.width; ++j) own[j * apart + place] += values[number * forest.width + j];
-      if (next == rows) {
-        walkers.active &= ~(1u << i);
-        continue;
-      }
-      walkers.send(i, cells, stride, next++);
+        for (int64_t j = 0; j < forest.width; ++j) own[j * apart + place] += values[numbers[i] * forest.width + j];
     }
   }
 }

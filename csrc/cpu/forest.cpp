@@ -90,7 +90,7 @@ void check_outputs(const ForestSpec& s) {
 
 bool has_planes(Shape shape) { return shape != Shape::deep && shape != Shape::walk; }
 
-constexpr size_t kMostCells = 8192;  // of a row: 16 KB
+constexpr size_t kMostCells = DeepNode::kLeaves / kTileRows;  // of a row: what DeepNode::cell can tell apart
 
 // Numbers the leaves of one tree after another by what they hold: a forest of classes has few different leaves.
 template <typename Sum>
@@ -120,6 +120,8 @@ class LeafNumbers {
   size_t first_ = 0;              // of the tree's vectors
   std::vector<int32_t> numbers_;  // by hash; -1 where there is none
 };
+
+constexpr int64_t kPairedLeaves = 64;
 
 // Lays out the trees of one forest.
 class Layout {
@@ -182,39 +184,57 @@ class Layout {
   // answer.
   template <typename Sum>
   Shape deep(Tree& tree, const Extent& extent, LeafValues<Sum>& values, LeafNumbers<Sum>& numbers) {
-    if (extent.leaves > f_.zero_cells * kNoCode) return Shape::walk;
-    const size_t first = f_.deep_nodes.size();
+    if (extent.leaves > f_.zero_cells * DeepNode::kLeaves) return Shape::walk;
+    tree.first = static_cast<int64_t>(f_.deep_nodes.size());
     tree.leaves = static_cast<int64_t>(values.vectors.size());
     numbers.start(values.vectors, extent.leaves);
-    std::vector<std::pair<int32_t, size_t>> open{{0, first}};  // a node, and where it stands
-    f_.deep_nodes.push_back({});
+    leaf_pairs_.fill(0);
+    const auto number = [&](int32_t leaf) {
+      const Sum* held = static_cast<const Sum*>(s_.node_value) + (first_ + leaf) * s_.width;
+      return numbers.of(held, s_.width, values.vectors);
+    };
+    const auto node_at = [&](size_t place) -> DeepNode& {
+      return f_.deep_nodes[static_cast<size_t>(tree.first) + place];
+    };
+    std::vector<std::pair<int32_t, size_t>> open{{0, 0}};  // a node, and its place among the tree's
+    size_t places = 1;
     bool answered = true;
+    f_.deep_nodes.emplace_back();
     while (answered && !open.empty()) {
-      const auto [node, at] = open.back();
+      const auto [node, place] = open.back();
       open.pop_back();
       if (is_leaf(node)) {
-        const Sum* held = static_cast<const Sum*>(s_.node_value) + (first_ + node) * s_.width;
-        f_.deep_nodes[at] =
-            DeepNode::leaf(numbers.of(held, s_.width, values.vectors), static_cast<int32_t>(at - first));
+        node_at(place) = DeepNode::leaf(number(node), place);
         continue;
       }
       const int32_t predicate = s_.node_pred[first_ + node], cell = cell_of(predicate);
       const int32_t code = s_.pred_set[predicate] >= 0 ? 1 : s_.pred_code[predicate];
-      const size_t next = f_.deep_nodes.size();
       answered = cell >= 0;
-      f_.deep_nodes[at] = {static_cast<uint16_t>(code), static_cast<uint16_t>(cell),
-                           static_cast<int32_t>(next - first)};
-      f_.deep_nodes.resize(next + 2);
+      size_t* known = nullptr;
+      if (is_leaf(left(node)) && is_leaf(right(node))) known = leaf_pair(number(left(node)), number(right(node)));
+      const size_t next = known != nullptr && *known != 0 ? *known : places;
+      node_at(place) = {static_cast<uint16_t>(code - 1), static_cast<uint16_t>(cell * kTileRows),
+                        static_cast<uint32_t>(next)};
+      if (next < places) continue;
+      if (known != nullptr) *known = next;
+      places += 2;
+      f_.deep_nodes.resize(static_cast<size_t>(tree.first) + places);
       open.emplace_back(right(node), next + 1);
       open.emplace_back(left(node), next);
     }
-    tree.first = static_cast<int64_t>(first);
     if (!answered) {
-      f_.deep_nodes.resize(first);
+      f_.deep_nodes.resize(static_cast<size_t>(tree.first));
       values.vectors.resize(static_cast<size_t>(tree.leaves));
     }
-    tree.count = static_cast<int64_t>(f_.deep_nodes.size() - first);
+    tree.count = static_cast<int64_t>(f_.deep_nodes.size()) - tree.first;
     return answered ? Shape::deep : Shape::walk;
+  }
+
+  // Where the tree has two leaves side by side that hold these, 0 where nowhere yet; null where either has come after
+  // many others.
+  size_t* leaf_pair(int64_t one, int64_t other) {
+    if (std::max(one, other) >= kPairedLeaves) return nullptr;
+    return &leaf_pairs_[static_cast<size_t>(one * kPairedLeaves + other)];
   }
 
   template <typename Sum>
@@ -350,6 +370,7 @@ class Layout {
   std::map<std::tuple<int32_t, int32_t, bool>, int32_t> cell_numbers_;
   LeafNumbers<float> floats_;
   LeafNumbers<double> doubles_;
+  std::array<size_t, kPairedLeaves * kPairedLeaves> leaf_pairs_;  // of the deep tree at hand; see leaf_pair
 };
 
 ops::Node node_of(const ForestSpec& s, int64_t i) {
@@ -440,7 +461,7 @@ Forest prepare(const ForestSpec& s) {
   f.doubles = s.doubles;
   f.outputs = s.outputs;
   f.width = s.width;
-  f.zero_cells = std::min<int64_t>((most_leaves + kNoCode - 1) / kNoCode, kMostCells);
+  f.zero_cells = std::min<int64_t>((most_leaves + DeepNode::kLeaves - 1) / DeepNode::kLeaves, kMostCells);
   f.deep_nodes.reserve(static_cast<size_t>(deep_nodes));
   f.cells.assign(static_cast<size_t>(f.zero_cells), {-1, -1, false});
   Layout layout(s, f, number_planes(s, used, f));

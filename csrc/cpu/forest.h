@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 #include <vector>
@@ -59,29 +60,35 @@ enum class Shape : uint8_t {
 
 constexpr int64_t kBlockRows = 512;  // the granule of blocks
 constexpr int64_t kBlockWords = kBlockRows / 64;
-constexpr int64_t kPlaneBlockRows = 2048, kDeepBlockRows = 65536;  // at most
+constexpr int64_t kPlaneBlockRows = 2048, kDeepBlockRows = 32768;  // at most
 constexpr int kMostBits = 8;                                       // of a leaf's number
 constexpr int kMuxSlots = 256;     // of a network; the first two hold no row and every row
 constexpr int kResultSlot = 2;     // the leaf number's highest bit; the lower ones follow
 constexpr int kMuxRegisters = 4;   // of rows that a network works on at a time
 constexpr int kFewestLeaves = 16;  // a leaf table is at least as long as one shuffle reads
 
+constexpr int64_t kTileRows = 8;  // walk down a deep tree side by side: their places stay in registers
+
 constexpr uint16_t kNoCode = 65535;  // the highest that a cell holds
 
-// A node of a deep tree: the row goes to `left`, or to the one after it when its cell `cell` holds at least `code`. A
-// leaf leads to itself: its cell is one that always holds 0, and cell and code say which of the tree's leaves it is.
+// A node of a deep tree: the row goes to `left`, or to the one after it when its cell holds more than `code`. A leaf
+// leads to itself: its cell is one that always holds 0, and cell and code say which of the tree's leaves it is.
 struct DeepNode {
-  uint16_t code, cell;
-  int32_t left;
+  uint16_t code;
+  uint16_t cell;  // where a tile keeps that of its first row
+  uint32_t left;
 
-  static DeepNode leaf(int64_t number, int32_t self) {
-    return {static_cast<uint16_t>(number % kNoCode + 1), static_cast<uint16_t>(number / kNoCode), self};
+  static constexpr int64_t kLeaves = kNoCode + 1;  // told apart by one cell
+
+  static DeepNode leaf(int64_t number, size_t self) {
+    return {static_cast<uint16_t>(number % kLeaves), static_cast<uint16_t>(number / kLeaves * kTileRows),
+            static_cast<uint32_t>(self)};
   }
-  int64_t number() const { return int64_t{cell} * kNoCode + code - 1; }
+  int64_t number() const { return cell / kTileRows * kLeaves + code; }
 };
 
-// What a row of a deep forest's cells holds: a column's code, or whether it lies in a set. Missing stands for the
-// lowest or the highest value, so that a comparison sends it where it must go.
+// What a deep forest asks of a row: a column's code, or whether it lies in a set. Missing stands for the lowest or the
+// highest value, so that a comparison sends it where it must go.
 struct Cell {
   int32_t column, set;
   bool missing_right;
@@ -142,9 +149,6 @@ struct Forest : Questions {
   std::vector<ops::Node> nodes;
   LeafValues<float> floats;
   LeafValues<double> exact;
-
-  // How far the cells of one row lie from those of the next: whole groups of four.
-  int64_t cell_stride() const { return (static_cast<int64_t>(cells.size()) + 3) / 4 * 4; }
 
   template <typename Sum>
   const LeafValues<Sum>& values() const {

@@ -17,7 +17,7 @@ constexpr size_t kTogether = 16;  // trees: while one waits for its node, the ot
 
 // What a row's trees look at, and what they answer.
 struct Row {
-  std::vector<uint16_t> codes, cells;
+  std::vector<uint16_t> codes, cells;     // a cell is the first of a tile's
   std::vector<uint8_t> missing, answers;  // of columns, of planes
   std::vector<int64_t> values;            // of trees: where their leaf's values are
 };
@@ -60,10 +60,11 @@ void answer(const Rows& rows, Row& row) {
   for (auto v = static_cast<size_t>(forest.zero_cells); v < forest.cells.size(); ++v) {
     const Cell& cell = forest.cells[v];
     const auto c = static_cast<size_t>(cell.column);
+    uint16_t& held = row.cells[v * kTileRows];
     if (row.missing[c])
-      row.cells[v] = cell.missing_right ? kNoCode : 0;
+      held = cell.missing_right ? kNoCode : 0;
     else
-      row.cells[v] = cell.set < 0 ? row.codes[c] : in_set(forest, cell.set, row.codes[c]);
+      held = cell.set < 0 ? row.codes[c] : in_set(forest, cell.set, row.codes[c]);
   }
 }
 
@@ -87,14 +88,14 @@ void complete(const Forest& forest, const int32_t* trees, size_t count, int bits
 
 void deep(const Forest& forest, const int32_t* trees, size_t count, Row& row) {
   std::array<const DeepNode*, kTogether> nodes{};
-  std::array<int32_t, kTogether> at{};
+  std::array<uint32_t, kTogether> at{};
   for (size_t t = 0; t < kTogether; ++t)
     nodes[t] = forest.deep_nodes.data() + forest.trees[static_cast<size_t>(trees[t < count ? t : 0])].first;
   for (bool moving = true; moving;) {
     for (int step = 0; step < 4; ++step)
       for (size_t t = 0; t < kTogether; ++t) {
         const DeepNode& node = nodes[t][at[t]];
-        at[t] = node.left + (row.cells[node.cell] >= node.code);
+        at[t] = node.left + (node.code < row.cells[node.cell]);
         keep_in_memory(at[t]);
       }
     moving = false;
@@ -154,7 +155,7 @@ void margins_of(const Rows& rows, const T* x, int64_t n, Sum* out) {
   static thread_local Row row;
   row.codes.resize(rows.edges.size());
   row.missing.resize(rows.edges.size());
-  row.cells.assign(rows.forest.cells.size(), 0);
+  row.cells.assign(rows.forest.cells.size() * kTileRows, 0);
   row.answers.resize(rows.forest.planes.size());
   row.values.resize(rows.forest.trees.size());
   const auto outputs = static_cast<int64_t>(rows.base.size());
