@@ -93,6 +93,22 @@ def test_classifiers(kind: str, labels: str) -> None:
                 scorer.predict_proba(rows)
     assert sorted(scorer.columns) == list("abcd")
     assert scorer.describe()
+    assert scorer.predict(X[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("kind", ["soft vote", "hard vote", "sigmoid", "stack", "calibrated stack"])
+def test_a_stream_is_read_once_for_all_parts(kind: str) -> None:
+    model = CLASSIFIERS[kind]().fit(X, MANY)
+    batches = pa.Table.from_pandas(X).to_batches(max_chunksize=200)
+    found = mlcore.compile(model).predict(pa.RecordBatchReader.from_batches(batches[0].schema, batches))
+    assert np.array_equal(found, model.predict(X))
+
+
+def test_a_stream_is_read_once_for_all_outputs() -> None:
+    labels = np.column_stack([TWO == "yes", MANY == 10])
+    model = DecisionTreeClassifier(max_depth=4).fit(X, labels)
+    found = mlcore.compile(model).predict(pa.Table.from_pandas(X).to_reader())
+    assert np.array_equal(found, model.predict(X))
 
 
 def test_a_frozen_classifier_calibrated() -> None:

@@ -163,6 +163,12 @@ def is_sparse(X: Any) -> bool:
     return type(X).__module__.startswith("scipy.sparse")
 
 
+def held(X: Any) -> Any:
+    """Return X as what can be read more than once: a matrix or a pandas frame as it is, anything else as an Arrow table."""
+    kept = isinstance(X, np.ndarray) or is_sparse(X) or (hasattr(X, "iloc") and hasattr(X, "columns"))
+    return X if kept else to_table(X)
+
+
 def used_columns(X: Any, inputs: Sequence[str], used: Sequence[str], *, named: bool) -> Any:
     """Return the `used` ones of X's columns `inputs`: of a matrix, or of a table whose names mean nothing."""
     places = [inputs.index(name) for name in used]
