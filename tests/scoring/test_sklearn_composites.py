@@ -111,6 +111,12 @@ def test_a_stream_is_read_once_for_all_outputs() -> None:
     assert np.array_equal(found, model.predict(X))
 
 
+def test_a_stack_describes_its_last_model() -> None:
+    told = mlcore.compile(StackingClassifier(members(), trees(), cv=3).fit(X, TWO)).describe()
+    assert (told["kind"], len(told["parts"])) == ("Stack", 3)
+    assert (told["last"]["model"]["source"], told["last"]["model"]["trees"]) == ("sklearn", 5)
+
+
 def test_a_frozen_classifier_calibrated() -> None:
     model = CalibratedClassifierCV(FrozenEstimator(trees().fit(X, TWO)), method="isotonic").fit(X, TWO)
     np.testing.assert_allclose(mlcore.compile(model).predict_proba(X), model.predict_proba(X), rtol=1e-11)
@@ -164,9 +170,6 @@ def test_scores_of_zero_everywhere_share_the_probability() -> None:
 
 
 def test_what_is_not_put_together_is_refused_by_name(tmp_path: Path) -> None:
-    stack = StackingRegressor([("r", Ridge())], passthrough=True, cv=3).fit(X, SCORE)
-    with pytest.raises(UnsupportedModel, match="StackingRegressor with passthrough=True"):
-        mlcore.compile(stack)
     with pytest.raises(UsageError, match="VotingClassifier is not fitted"):
         mlcore.compile(VotingClassifier(members()))
     vote = VotingRegressor([("r", Ridge())]).fit(X, SCORE)

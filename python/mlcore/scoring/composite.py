@@ -12,6 +12,7 @@ from mlcore.errors import UnsupportedModel
 from mlcore.scoring.inputs import held
 from mlcore.scoring.line import Array
 from mlcore.scoring.scorer import Scorer
+from mlcore.scoring.whole import Whole, common
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,11 @@ class Composite:
     def columns(self) -> tuple[str, ...]:
         """Raw columns that the parts read."""
         return tuple(dict.fromkeys(name for part in self.parts for name in part.columns))
+
+    @property
+    def whole(self) -> Whole:
+        """All columns that the parts were fitted on."""
+        return common([part.whole for part in self.parts])
 
     def predict(self, X: Any) -> Array:
         """Return what the source's own `predict` returns: labels, or values."""
@@ -146,40 +152,6 @@ class Calibrated(Composite):
             out = np.divide(out, total, out=np.full_like(out, 1 / self.classes), where=total != 0)
         out[(out > 1.0) & (out <= 1.0 + 1e-5)] = 1.0
         return out
-
-
-@dataclass(frozen=True, eq=False)
-class Stack(Composite):
-    """A last model on what the parts answer."""
-
-    methods: tuple[str, ...]
-    final: Scorer | Composite
-    classes: Array | None
-
-    def predict(self, X: Any) -> Array:
-        """Return the last model's labels, which stand for the classes' places, or its values."""
-        found = self.final.predict(self._read(X))
-        return found if self.classes is None else self.classes[np.ravel(found)]  # CatBoost gives labels as a column
-
-    def predict_proba(self, X: Any) -> Array:
-        """Return the last model's probabilities."""
-        return self.final.predict_proba(self._read(X))
-
-    def decision_function(self, X: Any) -> Array:
-        """Return the last model's scores."""
-        return ANSWERS["decision_function"](self.final, self._read(X))
-
-    def _read(self, X: Any) -> Array:
-        """One column an answer; of two probabilities the second alone."""
-        found = []
-        for answer, method in zip(self._answers(X, *self.methods), self.methods, strict=True):
-            if answer.ndim == 1:
-                found.append(answer[:, None])
-            elif method == "predict_proba" and self.classes is not None and len(self.classes) == 2:
-                found.append(answer[:, 1:])
-            else:
-                found.append(answer)
-        return np.hstack(found).astype(np.float64)
 
 
 ANSWERS: Final[Mapping[str, Callable[[Any, Any], Array]]] = {

@@ -101,9 +101,8 @@ def _blocks(
             yield Block(tuple(numpy_columns(X, list(names))), len(X), positional=True)
             return
     table = to_table(X, names=list(names) if isinstance(X, np.ndarray) else None)
-    if named and conventions.joins_names:
-        table = _joined_names(table, names)
-    table = _in_order(table, names, named)
+    places = in_order(table.column_names, names, named=named, joined=conventions.joins_names)
+    table = table.select(places).rename_columns(list(names))
     if conventions.refuses_times and types is None:
         _refuse_times(table)
     table = hashed(_cast(table, types), of_hashes)
@@ -195,18 +194,18 @@ def _without(block: Block, missing: float) -> Block:
     return replace(block, columns=tuple(of(item) for item in block.columns))
 
 
-def _joined_names(table: pa.Table, names: Sequence[str]) -> pa.Table:
-    """The table with its columns named as the library names them when it trains."""
-    known = set(names)
-    return table.rename_columns([name if name in known else name.replace(" ", "_") for name in table.column_names])
+def in_order(found: Sequence[str], names: Sequence[str], *, named: bool, joined: bool) -> list[int]:
+    """Return where the columns `names` stand among those `found`: by name, or all of them by position.
 
-
-def _in_order(table: pa.Table, names: Sequence[str], named: bool) -> pa.Table:
+    With `joined`, a space in a name that is found may stand as an underscore among `names`.
+    """
     if not named:
-        if table.num_columns != len(names):
-            raise SchemaMismatch(f"the model takes {len(names)} columns, found {table.num_columns}")
-        return table.rename_columns(list(names))
-    found = table.column_names
+        if len(found) != len(names):
+            raise SchemaMismatch(f"the model takes {len(names)} columns, found {len(found)}")
+        return list(range(len(names)))
+    if joined:
+        known = set(names)
+        found = [name if name in known else name.replace(" ", "_") for name in found]
     for name in names:
         count = found.count(name)
         if count != 1:
@@ -215,7 +214,7 @@ def _in_order(table: pa.Table, names: Sequence[str], named: bool) -> pa.Table:
                 if count == 0
                 else f"column '{name}' stands {count} times"
             )
-    return table.select(list(names))
+    return [found.index(name) for name in names]
 
 
 def _cast(table: pa.Table, types: Mapping[str, pa.DataType] | None) -> pa.Table:
@@ -348,7 +347,7 @@ def refuse_float32(features: Sequence[Feature], block: Block, own: np.dtype[Any]
             )
 
 
-_EXACT_FLOAT32: Final = 2**24
+EXACT_FLOAT32: Final = 2**24
 
 
 def refuse_large_integers(features: Sequence[Feature], block: Block) -> None:
@@ -361,7 +360,7 @@ def refuse_large_integers(features: Sequence[Feature], block: Block) -> None:
     if any(item.dictionary is not None or item.values.dtype.kind != "i" for item in block.columns):
         return
     for item in block.columns:
-        if len(item.values) and (item.values.max() > _EXACT_FLOAT32 or item.values.min() < -_EXACT_FLOAT32):
+        if len(item.values) and (item.values.max() > EXACT_FLOAT32 or item.values.min() < -EXACT_FLOAT32):
             raise SchemaMismatch(
                 f"column '{item.name}' holds integers above 2**24, which LightGBM rounds where its transformers hand them "
                 "on as integers; pass float64"
