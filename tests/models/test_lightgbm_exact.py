@@ -430,10 +430,29 @@ def test_a_wrapper_that_stopped_early_uses_its_best_iterations() -> None:
     assert bits(mlcore.compile(model, iteration_range=(0, 2)).margin(X), some)
 
 
+EARLY = {"pred_early_stop": True, "pred_early_stop_freq": 1, "pred_early_stop_margin": 0.01}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_booster_takes_no_notice_of_early_stopping_in_its_parameters(objective: str) -> None:
+    labels, more = OBJECTIVES[objective]
+    booster = train(LABELS[labels](), **{"objective": objective, **more, **EARLY})
+    same(mlcore.compile(booster), booster, X)
+    asked = booster.predict(X, raw_score=True, **EARLY)
+    stops = models.read(booster).objective in ("binary", "lambdarank", "multiclass", "multiclassova", "rank_xendcg")
+    assert bits(asked, booster.predict(X, raw_score=True)) != stops
+
+
+def test_a_wrapper_whose_objective_never_stops_early() -> None:
+    model = lightgbm.LGBMRegressor(n_estimators=8, n_jobs=1, verbose=-1, **EARLY).fit(X, SCORE)
+    assert bits(mlcore.compile(model).margin(X), model.predict(X, raw_score=True))
+
+
 def test_what_would_change_the_numbers_is_refused() -> None:
-    model = lightgbm.LGBMClassifier(n_estimators=2, n_jobs=1, verbose=-1, pred_early_stop=True)
+    model = lightgbm.LGBMClassifier(n_estimators=2, n_jobs=1, verbose=-1, **EARLY).fit(X, LABELS["binary"]())
     with pytest.raises(UnsupportedModel, match="pred_early_stop"):
-        mlcore.compile(model.fit(X, LABELS["binary"]()))
+        mlcore.compile(model)
+    assert bits(mlcore.compile(model.booster_).margin(X), model.booster_.predict(X, raw_score=True))
     with pytest.raises(UsageError, match="missing= is XGBoost's"):
         mlcore.compile(train(SCORE, rounds=1), missing=-1.0)
     with pytest.raises(UsageError, match="LGBMRegressor is not fitted; call fit first"):

@@ -241,15 +241,23 @@ def _read(model: Any, iterations: tuple[int, int] | None, missing: float | None)
     return models.read(booster, iterations=iterations), {"predicts": predicts, "missing": float(missing)}
 
 
+_STOPS_EARLY = ("binary", "lambdarank", "multiclass", "multiclassova", "rank_xendcg")
+"""LightGBM's objectives that need no accurate sums, so that only theirs may stop at `pred_early_stop_margin`. No model's text
+holds such settings, and a Booster takes them from the arguments of `predict` alone; the wrappers hand them on."""
+
+
 def _read_lightgbm(
     model: Any, iterations: tuple[int, int] | None, missing: float | None
 ) -> tuple[Model, dict[str, Any]]:
     """As `_read`, of LightGBM's scikit-learn wrappers; its Booster stops at its best iteration by itself."""
-    if model.get_params().get("pred_early_stop"):
-        raise UnsupportedModel("pred_early_stop=True leaves trees out row by row; set it to False to compile the model")
+    read = models.read(model.booster_, iterations=iterations)
+    if model.get_params().get("pred_early_stop") and read.objective in _STOPS_EARLY:
+        raise UnsupportedModel(
+            "pred_early_stop=True leaves trees out row by row; set it to False to compile the model, or compile its "
+            "booster_, which takes no notice of it"
+        )
     labels = hasattr(model, "classes_") and not callable(model.objective_)
     given = {"predicts": "label", "classes": np.asarray(model.classes_)} if labels else {"predicts": "value"}
-    read = models.read(model.booster_, iterations=iterations)
     return read, {**given, "missing": _missing(read, missing)}
 
 
