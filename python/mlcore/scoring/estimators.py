@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import math
@@ -15,13 +16,13 @@ import pyarrow as pa
 
 from mlcore import models
 from mlcore.errors import UnsupportedModel, UsageError
-from mlcore.models import Model, TreeEnsemble, onnx, sklearn
+from mlcore.models import Model, TreeEnsemble, onnx, sklearn, sklearn_trees
 from mlcore.models.imported import Imported
 from mlcore.preprocessing.draft import Draft
 from mlcore.preprocessing.features import Feature
 from mlcore.preprocessing.sklearn_lower import Path, lower
 from mlcore.scoring import conventions
-from mlcore.scoring.composite import Calibrated, Calibrator, Composite, Outputs, Stack, Vote
+from mlcore.scoring.composite import Boosted, Calibrated, Calibrator, Composite, Outputs, Stack, Vote
 from mlcore.scoring.scorer import Scorer
 
 Iterations = tuple[int, int] | None
@@ -129,6 +130,15 @@ class Importer:
             read, features, named=raw.named, wide=wide, transformed=True, inputs=raw.names, **given, **self.options
         )
 
+    def _boosted(self, model: Any) -> Scorer | Composite:
+        if sklearn_trees.begins_alike(model):
+            return self._each(model, partial(self._single, model))
+        start, begin = sklearn_trees.beginning(model)
+        trees = copy.copy(model)
+        trees.init_ = "zero"
+        told = {"predicts": "value", "missing": _missing(start, self.missing)}
+        return Boosted((self._single(model.init_, start, told), self._boosted(trees)), begin)
+
     def _calibrated(self, model: Any) -> Composite:
         parts = []
         for each in model.calibrated_classifiers_:
@@ -159,6 +169,8 @@ class Importer:
 
 _COMPOSED = {
     "CalibratedClassifierCV": Importer._calibrated,
+    "GradientBoostingClassifier": Importer._boosted,
+    "GradientBoostingRegressor": Importer._boosted,
     "StackingClassifier": Importer._stack,
     "StackingRegressor": Importer._stack,
     "VotingClassifier": Importer._vote,
