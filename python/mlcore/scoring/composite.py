@@ -154,6 +154,40 @@ class Calibrated(Composite):
         return out
 
 
+@dataclass(frozen=True, eq=False)
+class Boosted(Composite):
+    """Trees, the second part, that go on from what the first says of each row: `begin` makes margins of it."""
+
+    begin: Callable[[Any, Scorer | Composite], Array]
+
+    def predict(self, X: Any) -> Array:
+        """Return labels, or values."""
+        X = held(X)
+        return self._trees.predict(X, base_margin=self.begin(X, self.parts[0]))
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probability of each class."""
+        X = held(X)
+        return self._trees.predict_proba(X, base_margin=self.begin(X, self.parts[0]))
+
+    def margin(self, X: Any) -> Array:
+        """Return the sums of the beginning and the leaves, as `Scorer.margin` does."""
+        X = held(X)
+        return self._trees.margin(X, base_margin=self.begin(X, self.parts[0]))
+
+    decision_function = margin
+
+    def leaf_ids(self, X: Any) -> Array:
+        """Return the leaf each row reaches in each tree, without the first part's."""
+        return self._trees.leaf_ids(X)
+
+    @property
+    def _trees(self) -> Scorer:
+        trees = self.parts[1]
+        assert isinstance(trees, Scorer)
+        return trees
+
+
 ANSWERS: Final[Mapping[str, Callable[[Any, Any], Array]]] = {
     "decision_function": lambda part, X: part.decision_function(X),
     "predict": lambda part, X: part.predict(X),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import math
@@ -15,13 +16,13 @@ import pyarrow as pa
 
 from mlcore import models
 from mlcore.errors import UnsupportedModel, UsageError
-from mlcore.models import Model, TreeEnsemble, onnx, sklearn
+from mlcore.models import Model, TreeEnsemble, onnx, sklearn, sklearn_trees
 from mlcore.models.imported import Imported
 from mlcore.preprocessing.draft import Draft
 from mlcore.preprocessing.features import Feature
 from mlcore.preprocessing.sklearn_lower import Path, lower
 from mlcore.scoring import conventions
-from mlcore.scoring.composite import Calibrated, Calibrator, Composite, Outputs, Vote
+from mlcore.scoring.composite import Boosted, Calibrated, Calibrator, Composite, Outputs, Vote
 from mlcore.scoring.scorer import Scorer
 from mlcore.scoring.stack import Passed, Stack
 from mlcore.scoring.whole import Whole, common
@@ -135,6 +136,15 @@ class Importer:
             read, features, named=raw.named, wide=wide, transformed=True, inputs=raw.names, **given, **self.options
         )
 
+    def _boosted(self, model: Any) -> Scorer | Composite:
+        if sklearn_trees.begins_alike(model):
+            return self._each(model, partial(self._single, model))
+        start, begin = sklearn_trees.beginning(model)
+        trees = copy.copy(model)
+        trees.init_ = "zero"
+        told = {"predicts": "value", "missing": _missing(start, self.missing)}
+        return Boosted((self._single(model.init_, start, told), self._boosted(trees)), begin)
+
     def _calibrated(self, model: Any) -> Composite:
         parts = []
         for each in model.calibrated_classifiers_:
@@ -180,6 +190,8 @@ class Importer:
 
 _COMPOSED = {
     "CalibratedClassifierCV": Importer._calibrated,
+    "GradientBoostingClassifier": Importer._boosted,
+    "GradientBoostingRegressor": Importer._boosted,
     "StackingClassifier": Importer._stack,
     "StackingRegressor": Importer._stack,
     "VotingClassifier": Importer._vote,
@@ -263,15 +275,23 @@ def _read(model: Any, iterations: tuple[int, int] | None, missing: float | None)
     return models.read(booster, iterations=iterations), {"predicts": predicts, "missing": float(missing)}
 
 
+_STOPS_EARLY = ("binary", "lambdarank", "multiclass", "multiclassova", "rank_xendcg")
+"""LightGBM's objectives that need no accurate sums, so that only theirs may stop at `pred_early_stop_margin`. No model's text
+holds such settings, and a Booster takes them from the arguments of `predict` alone; the wrappers hand them on."""
+
+
 def _read_lightgbm(
     model: Any, iterations: tuple[int, int] | None, missing: float | None
 ) -> tuple[Model, dict[str, Any]]:
     """As `_read`, of LightGBM's scikit-learn wrappers; its Booster stops at its best iteration by itself."""
-    if model.get_params().get("pred_early_stop"):
-        raise UnsupportedModel("pred_early_stop=True leaves trees out row by row; set it to False to compile the model")
+    read = models.read(model.booster_, iterations=iterations)
+    if model.get_params().get("pred_early_stop") and read.objective in _STOPS_EARLY:
+        raise UnsupportedModel(
+            "pred_early_stop=True leaves trees out row by row; set it to False to compile the model, or compile its "
+            "booster_, which takes no notice of it"
+        )
     labels = hasattr(model, "classes_") and not callable(model.objective_)
     given = {"predicts": "label", "classes": np.asarray(model.classes_)} if labels else {"predicts": "value"}
-    read = models.read(model.booster_, iterations=iterations)
     return read, {**given, "missing": _missing(read, missing)}
 
 

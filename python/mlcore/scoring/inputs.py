@@ -110,7 +110,7 @@ def _blocks(
         table = _without_coded_numbers(table)
     for batch in table.to_batches():
         if batch.num_rows:
-            yield Block(tuple(_column(batch, name) for name in names), batch.num_rows)
+            yield Block(tuple(_column(batch, name, conventions) for name in names), batch.num_rows)
 
 
 def _refuse_times(table: pa.Table) -> None:
@@ -130,11 +130,14 @@ def _without_coded_numbers(table: pa.Table) -> pa.Table:
     return table
 
 
-def _column(batch: pa.RecordBatch, name: str) -> Column:
-    """A batch's column; a dictionary of whole numbers stays one, as pandas has categories of numbers."""
+def _column(batch: pa.RecordBatch, name: str, conventions: Conventions) -> Column:
+    """A batch's column; a dictionary of numbers stays one where the library has such categories, as pandas does."""
     values = batch.column(batch.schema.get_field_index(name))
-    if pa.types.is_dictionary(values.type) and pa.types.is_integer(values.type.value_type):
-        return dictionary_column(name, values)
+    if pa.types.is_dictionary(values.type):
+        of = values.type.value_type
+        more = conventions.any_categories and (pa.types.is_floating(of) or pa.types.is_boolean(of))
+        if more or pa.types.is_integer(of):
+            return dictionary_column(name, values)
     return column(batch, name)
 
 
@@ -269,14 +272,28 @@ def places_of(plan: Plan, block: Block) -> dict[str, Array]:
 
 
 def _places(name: str, dictionary: pa.Array, categories: pa.Array) -> Array:
-    wide = dictionary if is_text(dictionary.type) else dictionary.cast(pa.int64())
-    if len(categories) and is_text(categories.type) != is_text(wide.type):
-        kinds = ("strings", "whole numbers") if is_text(categories.type) else ("whole numbers", "strings")
-        raise SchemaMismatch(
-            f"column '{name}': the model was trained on categories that are {kinds[0]}, found {kinds[1]}"
-        )
-    found = pc.index_in(wide, value_set=categories.cast(wide.type))
+    if not len(dictionary) or not len(categories):  # a column of missing values has categories of any type
+        return np.full(len(dictionary), len(categories), np.int32)
+    known, kind = _kind_of_categories(categories.type), _kind_of_categories(dictionary.type)
+    if known != kind:
+        raise SchemaMismatch(f"column '{name}': the model was trained on categories that are {known}, found {kind}")
+    if kind == "numbers":
+        dictionary, categories = _as_numbers(dictionary, categories)
+    found = pc.index_in(dictionary, value_set=categories.cast(dictionary.type))
     return np.asarray(pc.fill_null(found, len(categories)).to_numpy(zero_copy_only=False))
+
+
+def _kind_of_categories(type_: pa.DataType) -> str:
+    if is_text(type_):
+        return "strings"
+    return "booleans" if pa.types.is_boolean(type_) else "numbers"
+
+
+def _as_numbers(*arrays: pa.Array) -> list[pa.Array]:
+    """Arrays of numbers in one type; Arrow tells −0 from 0, and their sum with 0 does not."""
+    if all(pa.types.is_integer(array.type) for array in arrays):
+        return [array.cast(pa.int64()) for array in arrays]
+    return [pc.add(array.cast(pa.float64(), safe=False), 0.0) for array in arrays]
 
 
 def _refuse_unknown(item: Column, categories: Categories) -> None:
