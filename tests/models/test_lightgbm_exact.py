@@ -430,10 +430,29 @@ def test_a_wrapper_that_stopped_early_uses_its_best_iterations() -> None:
     assert bits(mlcore.compile(model, iteration_range=(0, 2)).margin(X), some)
 
 
+EARLY = {"pred_early_stop": True, "pred_early_stop_freq": 1, "pred_early_stop_margin": 0.01}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_booster_takes_no_notice_of_early_stopping_in_its_parameters(objective: str) -> None:
+    labels, more = OBJECTIVES[objective]
+    booster = train(LABELS[labels](), **{"objective": objective, **more, **EARLY})
+    same(mlcore.compile(booster), booster, X)
+    asked = booster.predict(X, raw_score=True, **EARLY)
+    stops = models.read(booster).objective in ("binary", "lambdarank", "multiclass", "multiclassova", "rank_xendcg")
+    assert bits(asked, booster.predict(X, raw_score=True)) != stops
+
+
+def test_a_wrapper_whose_objective_never_stops_early() -> None:
+    model = lightgbm.LGBMRegressor(n_estimators=8, n_jobs=1, verbose=-1, **EARLY).fit(X, SCORE)
+    assert bits(mlcore.compile(model).margin(X), model.predict(X, raw_score=True))
+
+
 def test_what_would_change_the_numbers_is_refused() -> None:
-    model = lightgbm.LGBMClassifier(n_estimators=2, n_jobs=1, verbose=-1, pred_early_stop=True)
+    model = lightgbm.LGBMClassifier(n_estimators=2, n_jobs=1, verbose=-1, **EARLY).fit(X, LABELS["binary"]())
     with pytest.raises(UnsupportedModel, match="pred_early_stop"):
-        mlcore.compile(model.fit(X, LABELS["binary"]()))
+        mlcore.compile(model)
+    assert bits(mlcore.compile(model.booster_).margin(X), model.booster_.predict(X, raw_score=True))
     with pytest.raises(UsageError, match="missing= is XGBoost's"):
         mlcore.compile(train(SCORE, rounds=1), missing=-1.0)
     with pytest.raises(UsageError, match="LGBMRegressor is not fitted; call fit first"):
@@ -497,18 +516,78 @@ def test_columns_that_have_no_categories_where_the_model_has_are_refused(recoded
     scorer = mlcore.compile(recoded)
     with pytest.raises(SchemaMismatch, match="trained on 3 columns of categories, found 2: a_number, grade"):
         scorer.margin(FRAME.assign(text=1.0))
-    with pytest.raises(SchemaMismatch, match="'a_number': the model was trained on categories that are whole numbers"):
+    with pytest.raises(SchemaMismatch, match="'a_number': the model was trained on categories that are numbers"):
         scorer.margin(FRAME.assign(**{"a number": pd.Categorical(["3", "7"] * (ROWS // 2))}))
     with pytest.raises(SchemaMismatch, match="column 'a_number' is missing"):
         scorer.margin(FRAME.drop(columns="a number"))
 
 
-@pytest.mark.parametrize("categories", [[0.5, 1.5], [True, False]])
-def test_categories_of_other_kinds_are_refused(categories: list[Any]) -> None:
-    frame = pd.DataFrame({"x": pd.Categorical(RNG.choice(categories, ROWS))})
-    booster = lightgbm.train({"num_threads": 1, "verbose": -1}, lightgbm.Dataset(frame, SCORE), 2)
-    with pytest.raises(UnsupportedModel, match="neither strings nor whole numbers"):
-        mlcore.compile(booster)
+def of_categories(categories: list[Any], linear: bool = False) -> lightgbm.Booster:
+    """A model that tells them all apart."""
+    codes = RNG.integers(0, len(categories), ROWS)
+    known = pd.Index(categories, dtype=object if len({type(item) for item in categories}) > 1 else None)
+    frame = pd.DataFrame({"x": pd.Categorical.from_codes(codes, known), "real": X[:, 0]})
+    y = np.sin(codes * 7.0) * 3 + np.nan_to_num(X[:, 0])
+    settings = {"num_threads": 1, "verbose": -1, "min_data_per_group": 1, "cat_smooth": 1, "linear_tree": linear}
+    return lightgbm.train(settings, lightgbm.Dataset(frame, y), 5)
+
+
+OTHERS: dict[str, tuple[list[Any], list[Any]]] = {  # trained on, and what arrives
+    "floats": ([2.5, -0.0, 0.1, 7.0, -3.25, np.inf], [
+        pd.Categorical([0.1, 0.0, 2.5, np.inf, -3.25, 7.0]),
+        pd.Categorical([7.0, 0.3, None, 0.1]),
+        pd.Categorical([7, 0, 3, -3]),
+        pd.Categorical(np.array([0.1, 2.5, -3.25], np.float32)),
+        pd.Categorical([None, None]),
+    ]),
+    "whole floats": ([3.0, 1.0, 2.0**53], [
+        pd.Categorical([1, 3, 2, 2**53]),
+        pd.Categorical([2**53 + 1, 1]),
+        pd.Categorical([1.0, 3.0, np.nan]),
+    ]),
+    "whole numbers": ([3, 1, 2], [
+        pd.Categorical([1.0, 3.0, 2.5]),
+        pd.Categorical(np.array([3, 1, 200], np.uint8)),
+        pd.Categorical([None]),
+    ]),
+    "booleans": ([False, True], [
+        pd.Categorical([True, False, None], [True, False]),
+        pd.Categorical([True, True]),
+        pd.Categorical([None]),
+    ]),
+    "strings": (["x", "y"], [pd.Categorical([None]), pd.Categorical(["y", None, "z"])]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("kind", OTHERS)
+def test_categories_of_floats_and_booleans_are_recoded(kind: str, linear: bool) -> None:
+    trained, arriving = OTHERS[kind]
+    booster = of_categories(trained, linear)
+    again = lightgbm.Booster(model_str=booster.model_to_string())
+    neutral = models.from_arrow(models.read(booster).to_arrow())
+    for found in (pd.Categorical(trained, trained), *arriving):
+        frame = pd.DataFrame({"x": found, "real": np.linspace(-1, 1, len(found))})
+        for scorer in map(mlcore.compile, (booster, again, neutral)):
+            same(scorer, booster, frame)
+            for table in (pa.Table.from_pandas(frame), pa.Table.from_pandas(frame[::-1])[::-1]):
+                assert bits(scorer.margin(table), booster.predict(frame, raw_score=True))
+
+
+def test_categories_of_another_kind_than_trained_on_are_refused() -> None:
+    """The library takes 0 and 1 for booleans where they are all categories, in their order, else for missing."""
+    scorer = mlcore.compile(of_categories([False, True]))
+    for found, kind in (([0, 1], "numbers"), ([0.0, 1.0], "numbers"), (["True"], "strings")):
+        with pytest.raises(SchemaMismatch, match=f"trained on categories that are booleans, found {kind}"):
+            scorer.margin(pd.DataFrame({"x": pd.Categorical(found), "real": 0.0}))
+    with pytest.raises(SchemaMismatch, match="trained on categories that are numbers, found booleans"):
+        mlcore.compile(of_categories([0.5, 1.0])).margin(pd.DataFrame({"x": pd.Categorical([True]), "real": 0.0}))
+
+
+@pytest.mark.parametrize("categories", [[0.5, "1.5"], [True, 2], [1, 2.5], [1, 2**63]])
+def test_categories_of_several_kinds_are_refused(categories: list[Any]) -> None:
+    with pytest.raises(UnsupportedModel, match="not all strings, all int64, all floats or all booleans"):
+        mlcore.compile(of_categories(categories))
 
 
 def test_a_frame_that_names_the_models_columns_is_matched_by_name() -> None:

@@ -22,6 +22,8 @@ from sklearn.ensemble import (
     ExtraTreesClassifier,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -104,6 +106,42 @@ def test_trees_of_scikit_learn(name: str, maps: bool) -> None:
     model = to_onnx(estimator.fit(X, y), X[:1], options=options)
     scorer = check(model)
     check(model, awkward(scorer.model, X))
+
+
+HISTOGRAMS: dict[str, tuple[Any, Any]] = {
+    "values": (HistGradientBoostingRegressor(max_iter=12), Y),
+    "absolute errors": (HistGradientBoostingRegressor(max_iter=12, loss="absolute_error"), Y),
+    "two classes": (HistGradientBoostingClassifier(max_iter=12), TWO),
+    "three classes": (HistGradientBoostingClassifier(max_iter=12), THREE),
+    "strings": (HistGradientBoostingClassifier(max_iter=12), np.array(["a", "b", "c"])[THREE]),
+}
+
+
+@pytest.mark.parametrize("name", HISTOGRAMS)
+@pytest.mark.parametrize("maps", [False, True])
+@pytest.mark.parametrize("rows", [X, HOLES], ids=["whole", "holes"])
+def test_histogram_boosting_of_scikit_learn(
+    name: str, maps: bool, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """skl2onnx 1.20 writes booleans where onnx 1.23 takes whole numbers alone; it gets them as those."""
+
+    def make_node(*args: Any, **attributes: Any) -> onnx.NodeProto:
+        for key, value in attributes.items():
+            if isinstance(value, list) and any(isinstance(item, bool) for item in value):
+                attributes[key] = [int(item) for item in value]
+        return helper.make_node(*args, **attributes)
+
+    monkeypatch.setattr("skl2onnx.common._container.make_node", make_node)
+    estimator, y = HISTOGRAMS[name]
+    options = {id(estimator): {"zipmap": maps}} if hasattr(estimator, "predict_proba") else None
+    if maps and options is None:
+        return
+    model = to_onnx(estimator.fit(rows, y), rows[:1], options=options)
+    scorer = check(model, rows)
+    check(model, awkward(scorer.model, rows))
+    answer = "predict_proba" if options else "predict"
+    expected, found = getattr(estimator, answer)(rows), getattr(scorer, answer)(rows)
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_whole_numbers_are_compared_as_float32() -> None:

@@ -474,6 +474,12 @@ def test_what_is_not_imported_is_refused_by_name(kind: str) -> None:
         mlcore.compile(model)
 
 
+def test_boosting_that_begins_with_a_model_is_not_one_neutral_form() -> None:
+    model = GradientBoostingRegressor(n_estimators=2, init=DecisionTreeRegressor()).fit(X, SCORE)
+    with pytest.raises(UnsupportedModel, match="init=DecisionTreeRegressor is two models"):
+        models.read(model)
+
+
 def test_estimators_that_are_not_fitted_or_too_old_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="DecisionTreeRegressor is not fitted"):
         mlcore.compile(DecisionTreeRegressor())

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import (
+    ExtraTreesClassifier,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
     RandomForestClassifier,
@@ -28,10 +29,10 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeRegressor
 
 import mlcore
-from mlcore.errors import UnsupportedModel, UsageError
+from mlcore.errors import DataError, UnsupportedModel, UsageError
 
 RNG = np.random.default_rng(3)
 ROWS = 900
@@ -93,6 +94,28 @@ def test_classifiers(kind: str, labels: str) -> None:
                 scorer.predict_proba(rows)
     assert sorted(scorer.columns) == list("abcd")
     assert scorer.describe()
+    assert scorer.predict(X[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("kind", ["soft vote", "hard vote", "sigmoid", "stack", "calibrated stack"])
+def test_a_stream_is_read_once_for_all_parts(kind: str) -> None:
+    model = CLASSIFIERS[kind]().fit(X, MANY)
+    batches = pa.Table.from_pandas(X).to_batches(max_chunksize=200)
+    found = mlcore.compile(model).predict(pa.RecordBatchReader.from_batches(batches[0].schema, batches))
+    assert np.array_equal(found, model.predict(X))
+
+
+def test_a_stream_is_read_once_for_all_outputs() -> None:
+    labels = np.column_stack([TWO == "yes", MANY == 10])
+    model = DecisionTreeClassifier(max_depth=4).fit(X, labels)
+    found = mlcore.compile(model).predict(pa.Table.from_pandas(X).to_reader())
+    assert np.array_equal(found, model.predict(X))
+
+
+def test_a_stack_describes_its_last_model() -> None:
+    told = mlcore.compile(StackingClassifier(members(), trees(), cv=3).fit(X, TWO)).describe()
+    assert (told["kind"], len(told["parts"])) == ("Stack", 3)
+    assert (told["last"]["model"]["source"], told["last"]["model"]["trees"]) == ("sklearn", 5)
 
 
 def test_a_frozen_classifier_calibrated() -> None:
@@ -147,10 +170,58 @@ def test_scores_of_zero_everywhere_share_the_probability() -> None:
     np.testing.assert_allclose(found, 1 / 3)
 
 
+BEGINNINGS: dict[str, tuple[Any, list[str]]] = {
+    "tree": (DecisionTreeClassifier(max_depth=3), ["log_loss", "exponential"]),
+    "full tree": (DecisionTreeClassifier(), ["log_loss", "exponential"]),
+    "forest": (RandomForestClassifier(5, max_depth=4, n_jobs=1), ["log_loss", "exponential"]),
+    "extra trees": (ExtraTreesClassifier(5, max_depth=4, n_jobs=1), ["log_loss"]),
+    "tree of values": (DecisionTreeRegressor(max_depth=3), ["squared_error", "absolute_error", "huber", "quantile"]),
+    "extra tree of values": (ExtraTreeRegressor(max_depth=9), ["squared_error"]),
+    "forest of values": (RandomForestRegressor(5, max_depth=4, n_jobs=1), ["squared_error", "quantile"]),
+}
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("kind", BEGINNINGS)
+def test_boosting_begins_where_another_model_ends(kind: str, several: bool) -> None:
+    start, losses = BEGINNINGS[kind]
+    classifies = hasattr(start, "predict_proba")
+    boosting = GradientBoostingClassifier if classifies else GradientBoostingRegressor
+    y = (MANY if several else TWO) if classifies else SCORE
+    for loss in losses[:1] if several else losses:
+        model = boosting(n_estimators=6, loss=loss, init=start, random_state=0).fit(X, y)
+        scorer = mlcore.compile(model)
+        assert scorer.describe()["kind"] == "Boosted" and scorer.columns == tuple("abcd")
+        for rows in (X, X[::-1], X[list("dbca")], X[:1], X[:20].astype(np.float32)):
+            same = rows[list("abcd")]
+            raw = model.decision_function(same) if classifies else model.predict(same)
+            for table in (rows, pa.Table.from_pandas(rows), same.to_numpy()):
+                found = scorer.margin(table)
+                assert found.dtype == raw.dtype and found.shape == raw.shape and found.tobytes() == raw.tobytes()
+                assert np.array_equal(scorer.predict(table), model.predict(same))
+                assert np.array_equal(scorer.leaf_ids(table), model.apply(same.to_numpy()).reshape(len(same), -1))
+            if classifies:
+                np.testing.assert_allclose(
+                    scorer.predict_proba(rows), model.predict_proba(same), rtol=1e-12, atol=1e-15
+                )
+        assert scorer.predict(X[:0]).shape == (0,)
+
+
+def test_boosting_that_begins_with_a_tree_in_other_estimators() -> None:
+    start = DecisionTreeClassifier(max_depth=3)
+    pipeline = make_pipeline(StandardScaler(), GradientBoostingClassifier(n_estimators=4, init=start)).fit(X, TWO)
+    assert np.array_equal(mlcore.compile(pipeline).margin(X), pipeline.decision_function(X))
+    calibrated = CalibratedClassifierCV(GradientBoostingClassifier(n_estimators=4, init=start), cv=3).fit(X, MANY)
+    np.testing.assert_allclose(
+        mlcore.compile(calibrated).predict_proba(X), calibrated.predict_proba(X), rtol=1e-12, atol=1e-15
+    )
+    with pytest.raises(UnsupportedModel, match="Boosted: what several models give together is not explained"):
+        mlcore.compile(pipeline).explain(X)
+    with pytest.raises(DataError, match="column 'b' has a missing value"):
+        mlcore.compile(pipeline).predict(X.assign(b=np.nan))
+
+
 def test_what_is_not_put_together_is_refused_by_name(tmp_path: Path) -> None:
-    stack = StackingRegressor([("r", Ridge())], passthrough=True, cv=3).fit(X, SCORE)
-    with pytest.raises(UnsupportedModel, match="StackingRegressor with passthrough=True"):
-        mlcore.compile(stack)
     with pytest.raises(UsageError, match="VotingClassifier is not fitted"):
         mlcore.compile(VotingClassifier(members()))
     vote = VotingRegressor([("r", Ridge())]).fit(X, SCORE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -109,13 +110,19 @@ def _objective(header: Fields, outputs: int) -> tuple[str, Link, float]:
 
 def _categories(found: Sequence[Any], k: int) -> Categories:
     """What pandas knew of the k-th categorical column."""
-    if not (all(isinstance(item, str) for item in found) or all(type(item) is int for item in found)):
+    if len({type(item) for item in found}) > 1 or not all(map(_is_category, found)):
         raise UnsupportedModel(
-            f"column {k} of categories was trained on some that are neither strings nor whole numbers"
+            f"column {k} of categories was trained on some that are not all strings, all int64, all floats or all booleans"
         )
     if len(set(found)) != len(found):
         raise ModelFormatError(f"column {k} of categories: one stands twice")
     return tuple(found)
+
+
+def _is_category(item: Any) -> bool:
+    if type(item) is int:
+        return -(2**63) <= item < 2**63
+    return type(item) in (str, bool) or (type(item) is float and not math.isnan(item))
 
 
 def _joined(trees: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -5,7 +5,10 @@ They cast a row to float32, compare it with a float64 threshold, and go left whe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -50,7 +53,10 @@ def _averaged(estimator: Any, trees: Sequence[Any], output: int) -> TreeEnsemble
 
 def from_gradient_boosting(estimator: Any) -> TreeEnsemble:
     """Return a GradientBoosting: leaves times the learning rate, added stage by stage, a tree a class."""
-    _check_init(estimator)
+    if not begins_alike(estimator):
+        raise UnsupportedModel(
+            f"{_kind(estimator)} with init={_kind(estimator.init_)} is two models, which mlcore.compile puts together"
+        )
     stages, outputs = estimator.estimators_.shape
     rate = float(estimator.learning_rate)
     trees = [each.tree_ for each in estimator.estimators_.ravel()]
@@ -66,14 +72,47 @@ def from_gradient_boosting(estimator: Any) -> TreeEnsemble:
     )
 
 
-def _check_init(estimator: Any) -> None:
-    """Only a start that is the same for every row is part of the neutral form."""
+def begins_alike(estimator: Any) -> bool:
+    """Return whether a GradientBoosting begins at the same margins for every row: at 0 or at a constant."""
     start = estimator.init_
-    if isinstance(start, str):
-        return
-    kind = type(start).__name__
-    if not type(start).__module__.startswith("sklearn.dummy") or getattr(start, "strategy", "") == "stratified":
-        raise UnsupportedModel(f"{_kind(estimator)} with init={kind}: only 'zero' and constant starts are imported")
+    dummy = type(start).__module__.startswith("sklearn.dummy") and getattr(start, "strategy", "") != "stratified"
+    return isinstance(start, str) or dummy
+
+
+def beginning(estimator: Any) -> tuple[TreeEnsemble, Callable[[Any, Any], Array]]:
+    """Return what a GradientBoosting that does not begin alike begins with, and what makes margins of rows and its Scorer.
+
+    The margins are the library's own doing: how far it keeps probabilities from 0 and 1 differs between its versions.
+
+    Raises:
+        UnsupportedModel: it is not one of scikit-learn's trees, which read the same float32 rows and whose answers are
+            sums in order: others are within a rounding of the library's, and every margin would be.
+    """
+    start = estimator.init_
+    importer = _BEGINNINGS.get(_kind(start)) if type(start).__module__.startswith("sklearn.") else None
+    if importer is None:
+        raise UnsupportedModel(
+            f"{_kind(estimator)} with init={_kind(start)}: only 'zero', constant starts and scikit-learn's "
+            f"{', '.join(_BEGINNINGS)} are imported"
+        )
+    margins = sys.modules[type(estimator).__module__]._init_raw_predictions
+    classifies = hasattr(estimator, "classes_")
+    return (
+        replace(importer(start), **names(estimator)),  # it was fitted on an array of the same columns
+        partial(margins, loss=estimator._loss, use_predict_proba=classifies),
+    )
+
+
+_BEGINNINGS: Final[dict[str, Callable[[Any], TreeEnsemble]]] = {
+    "DecisionTreeClassifier": from_tree,
+    "DecisionTreeRegressor": from_tree,
+    "ExtraTreeClassifier": from_tree,
+    "ExtraTreeRegressor": from_tree,
+    "RandomForestClassifier": from_forest,
+    "RandomForestRegressor": from_forest,
+    "ExtraTreesClassifier": from_forest,
+    "ExtraTreesRegressor": from_forest,
+}
 
 
 def _boosting_link(estimator: Any) -> Link:

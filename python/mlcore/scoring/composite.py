@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 
 from mlcore.errors import UnsupportedModel
+from mlcore.scoring.inputs import held
 from mlcore.scoring.line import Array
 from mlcore.scoring.scorer import Scorer
+from mlcore.scoring.whole import Whole, common
 
 
 @dataclass(frozen=True, eq=False)
 class Composite:
-    """Several Scorers and how their answers become one. X is read once by each."""
+    """Several Scorers and how their answers become one."""
 
     parts: tuple[Scorer | Composite, ...]
 
-    @cached_property
+    @property
     def columns(self) -> tuple[str, ...]:
         """Raw columns that the parts read."""
         return tuple(dict.fromkeys(name for part in self.parts for name in part.columns))
+
+    @property
+    def whole(self) -> Whole:
+        """All columns that the parts were fitted on."""
+        return common([part.whole for part in self.parts])
 
     def predict(self, X: Any) -> Array:
         """Return what the source's own `predict` returns: labels, or values."""
@@ -45,6 +51,12 @@ class Composite:
         """Return what it is made of."""
         return {"kind": type(self).__name__, "parts": [part.describe() for part in self.parts]}
 
+    def _answers(self, X: Any, *methods: str) -> list[Array]:
+        """What each part answers to its method, or all to the only one; X, which may be a stream, is read once for all."""
+        X = held(X)
+        each = methods if len(methods) > 1 else methods * len(self.parts)
+        return [ANSWERS[method](part, X) for part, method in zip(self.parts, each, strict=True)]
+
 
 @dataclass(frozen=True, eq=False)
 class Vote(Composite):
@@ -57,8 +69,7 @@ class Vote(Composite):
     def predict(self, X: Any) -> Array:
         """Return labels, or the mean of the parts' values."""
         if self.classes is None:
-            values = np.asarray([part.predict(X) for part in self.parts]).T
-            return np.asarray(np.average(values, axis=1, weights=self.weights))
+            return self._mean(np.asarray(self._answers(X, "predict")).T, axis=1)
         if self.soft:
             return np.asarray(self.classes[np.argmax(self.predict_proba(X), axis=1)])
         return np.asarray(self.classes[np.argmax(self._votes(X, len(self.classes)), axis=1)])
@@ -67,11 +78,17 @@ class Vote(Composite):
         """Return the weighted mean of the parts' probabilities."""
         if self.classes is None or not self.soft:
             return super().predict_proba(X)
-        return np.asarray(np.average([part.predict_proba(X) for part in self.parts], axis=0, weights=self.weights))
+        return self._mean(np.asarray(self._answers(X, "predict_proba")), axis=0)
+
+    def _mean(self, values: Array, *, axis: int) -> Array:
+        """The weighted mean; without weights `np.average` does the same, but for no rows."""
+        if self.weights is None:
+            return np.asarray(np.mean(values, axis=axis))
+        return np.asarray(np.average(values, axis=axis, weights=self.weights))
 
     def _votes(self, X: Any, classes: int) -> Array:
         """The weight of the votes for each class; parts were trained on the classes' places."""
-        given = [part.predict(X) for part in self.parts]
+        given = self._answers(X, "predict")
         votes = np.zeros((len(given[0]), classes))
         for labels, weight in zip(given, np.ones(len(given)) if self.weights is None else self.weights, strict=True):
             votes[np.arange(len(labels)), labels] += weight
@@ -84,12 +101,12 @@ class Outputs(Composite):
 
     def predict(self, X: Any) -> Array:
         """Return each output's label, shape (n, outputs)."""
-        found = [part.predict(X) for part in self.parts]
+        found = self._answers(X, "predict")
         return np.stack(found, axis=1).astype(found[0].dtype)
 
     def predict_proba(self, X: Any) -> Any:
         """Return a list of each output's probabilities."""
-        return [part.predict_proba(X) for part in self.parts]
+        return self._answers(X, "predict_proba")
 
 
 @dataclass(frozen=True)
@@ -121,7 +138,7 @@ class Calibrated(Composite):
 
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class."""
-        scores = ANSWERS[self.asked](self.parts[0], X)
+        scores = self._answers(X, self.asked)[0]
         scores = scores[:, None] if scores.ndim == 1 else scores
         if self.classes == 2:
             scores = scores[:, -1:]
@@ -138,37 +155,37 @@ class Calibrated(Composite):
 
 
 @dataclass(frozen=True, eq=False)
-class Stack(Composite):
-    """A last model on what the parts answer."""
+class Boosted(Composite):
+    """Trees, the second part, that go on from what the first says of each row: `begin` makes margins of it."""
 
-    methods: tuple[str, ...]
-    final: Scorer | Composite
-    classes: Array | None
+    begin: Callable[[Any, Scorer | Composite], Array]
 
     def predict(self, X: Any) -> Array:
-        """Return the last model's labels, which stand for the classes' places, or its values."""
-        found = self.final.predict(self._answers(X))
-        return found if self.classes is None else self.classes[np.ravel(found)]  # CatBoost gives labels as a column
+        """Return labels, or values."""
+        X = held(X)
+        return self._trees.predict(X, base_margin=self.begin(X, self.parts[0]))
 
     def predict_proba(self, X: Any) -> Array:
-        """Return the last model's probabilities."""
-        return self.final.predict_proba(self._answers(X))
+        """Return the probability of each class."""
+        X = held(X)
+        return self._trees.predict_proba(X, base_margin=self.begin(X, self.parts[0]))
 
-    def decision_function(self, X: Any) -> Array:
-        """Return the last model's scores."""
-        return ANSWERS["decision_function"](self.final, self._answers(X))
+    def margin(self, X: Any) -> Array:
+        """Return the sums of the beginning and the leaves, as `Scorer.margin` does."""
+        X = held(X)
+        return self._trees.margin(X, base_margin=self.begin(X, self.parts[0]))
 
-    def _answers(self, X: Any) -> Array:
-        """One column an answer; of two probabilities the second alone."""
-        found = []
-        for part, method in zip(self.parts, self.methods, strict=True):
-            answer = ANSWERS[method](part, X)
-            if answer.ndim == 1:
-                answer = answer[:, None]
-            elif method == "predict_proba" and self.classes is not None and len(self.classes) == 2:
-                answer = answer[:, 1:]
-            found.append(answer)
-        return np.hstack(found).astype(np.float64)
+    decision_function = margin
+
+    def leaf_ids(self, X: Any) -> Array:
+        """Return the leaf each row reaches in each tree, without the first part's."""
+        return self._trees.leaf_ids(X)
+
+    @property
+    def _trees(self) -> Scorer:
+        trees = self.parts[1]
+        assert isinstance(trees, Scorer)
+        return trees
 
 
 ANSWERS: Final[Mapping[str, Callable[[Any, Any], Array]]] = {

@@ -21,6 +21,8 @@ class Conventions:
     """A NumPy array of integers passes through float32, whatever type the model compares in."""
     joins_names: bool = False
     """A space in a column's name stands as an underscore in the model."""
+    any_categories: bool = False
+    """A table's categories may be floats, compared as the numbers that they are, or booleans."""
     recodes_numbers: bool = True
     """A table's categories that are numbers are categories; elsewhere they are the numbers that they are."""
     takes_positions: bool = True
@@ -36,7 +38,7 @@ class Conventions:
 _BY_SOURCE: Final = {
     "catboost": Conventions(takes_positions=False, hashes_categories=True, refuses_times=True),
     "xgboost": Conventions(absent=math.nan, refuses_unknown_categories=True, refuses_times=True),
-    "lightgbm": Conventions(narrows_integers=True, joins_names=True, refuses_times=True),
+    "lightgbm": Conventions(any_categories=True, narrows_integers=True, joins_names=True, refuses_times=True),
     "onnx": Conventions(recodes_numbers=False, takes_positions=False, refuses_times=True),
     "sklearn": Conventions(recodes_numbers=False, takes_positions=False, sparse_missing=False),
 }

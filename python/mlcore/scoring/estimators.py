@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import math
@@ -15,14 +16,16 @@ import pyarrow as pa
 
 from mlcore import models
 from mlcore.errors import UnsupportedModel, UsageError
-from mlcore.models import Model, TreeEnsemble, onnx, sklearn
+from mlcore.models import Model, TreeEnsemble, onnx, sklearn, sklearn_trees
 from mlcore.models.imported import Imported
 from mlcore.preprocessing.draft import Draft
 from mlcore.preprocessing.features import Feature
 from mlcore.preprocessing.sklearn_lower import Path, lower
 from mlcore.scoring import conventions
-from mlcore.scoring.composite import Calibrated, Calibrator, Composite, Outputs, Stack, Vote
+from mlcore.scoring.composite import Boosted, Calibrated, Calibrator, Composite, Outputs, Vote
 from mlcore.scoring.scorer import Scorer
+from mlcore.scoring.stack import Passed, Stack
+from mlcore.scoring.whole import Whole, common
 
 Iterations = tuple[int, int] | None
 
@@ -46,12 +49,16 @@ class Columns:
 
 @dataclass(frozen=True)
 class Importer:
-    """Compiles objects with the same options; `columns` stand before the model, None for its own."""
+    """Compiles objects with the same options; `columns` stand before the model, None for its own.
+
+    `called` are the names of a matrix's columns, which the model that is fitted on it does not know.
+    """
 
     iterations: Iterations
     missing: float | None
     options: dict[str, Any]
     columns: Columns | None = None
+    called: tuple[str, ...] = ()
 
     def compile(self, model: Any) -> Scorer | Composite:
         """Return the Scorer of a model, or of a composition of several.
@@ -78,7 +85,7 @@ class Importer:
 
     def _single(self, model: Any, read: Model, given: dict[str, Any]) -> Scorer:
         if self.columns is None:
-            features = tuple(Feature(name, name, ()) for name in read.feature_names)
+            features = tuple(Feature(name, name, ()) for name in self.called or read.feature_names)
             return _scorer(read, features, named=read.named, **given, **self.options)
         if not math.isnan(given["missing"]):
             raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
@@ -103,7 +110,7 @@ class Importer:
             return self._each(last, partial(self._folded, before[0], last))
         if not before:
             return self.compile(last)
-        columns = self.columns or _raw_columns(before[0])
+        columns = self.columns or _raw_columns(before[0], self.called)
         return replace(self, columns=replace(columns, paths=tuple(lower(before, columns.paths)))).compile(last)
 
     def _folded(self, transformer: Any, model: Any, read: Model, given: dict[str, Any]) -> Scorer:
@@ -129,6 +136,15 @@ class Importer:
             read, features, named=raw.named, wide=wide, transformed=True, inputs=raw.names, **given, **self.options
         )
 
+    def _boosted(self, model: Any) -> Scorer | Composite:
+        if sklearn_trees.begins_alike(model):
+            return self._each(model, partial(self._single, model))
+        start, begin = sklearn_trees.beginning(model)
+        trees = copy.copy(model)
+        trees.init_ = "zero"
+        told = {"predicts": "value", "missing": _missing(start, self.missing)}
+        return Boosted((self._single(model.init_, start, told), self._boosted(trees)), begin)
+
     def _calibrated(self, model: Any) -> Composite:
         parts = []
         for each in model.calibrated_classifiers_:
@@ -147,18 +163,35 @@ class Importer:
         return Vote(parts, classes=model.classes_, weights=model._weights_not_none, soft=model.voting == "soft")
 
     def _stack(self, model: Any) -> Composite:
-        if model.passthrough:
-            raise UnsupportedModel(f"{type(model).__name__} with passthrough=True is not imported")
         classes = getattr(model, "classes_", None)
         if isinstance(classes, list):
             raise UnsupportedModel(f"{type(model).__name__} of several outputs is not imported")
         parts = tuple(self.compile(each) for each in model.estimators_)
-        final = replace(self, columns=None).compile(model.final_estimator_)
-        return Stack(parts, tuple(model.stack_method_), final, classes)
+        passed = self._passed(model, common([part.whole for part in parts])) if model.passthrough else None
+        final = self._last(passed).compile(model.final_estimator_)
+        return Stack(parts, tuple(model.stack_method_), final, classes, passed)
+
+    def _passed(self, model: Any, whole: Whole) -> Passed:
+        kind = "answer"
+        while any(name.startswith(kind) for name in whole.names):
+            kind += "_"
+        answers = tuple(f"{kind}{i}" for i in range(sum(model._n_feature_outs)))
+        return Passed(whole, answers, raw=self.columns is not None)
+
+    def _last(self, passed: Passed | None) -> Importer:
+        """The importer of a stack's last model."""
+        if passed is None:
+            return replace(self, columns=None, called=())
+        if self.columns is None:
+            return replace(self, called=passed.names)
+        paths = (*(Path(Draft(name)) for name in passed.answers), *self.columns.paths)
+        return replace(self, columns=Columns(passed.names, self.columns.named, paths))
 
 
 _COMPOSED = {
     "CalibratedClassifierCV": Importer._calibrated,
+    "GradientBoostingClassifier": Importer._boosted,
+    "GradientBoostingRegressor": Importer._boosted,
     "StackingClassifier": Importer._stack,
     "StackingRegressor": Importer._stack,
     "VotingClassifier": Importer._vote,
@@ -196,12 +229,13 @@ def _passes(step: Any) -> bool:
     return isinstance(step, str) and step == "passthrough"
 
 
-def _raw_columns(first: Any) -> Columns:
-    """The columns that the first transformer was fitted on."""
+def _raw_columns(first: Any, called: tuple[str, ...] = ()) -> Columns:
+    """The columns that the first transformer was fitted on; `called` so, where it knows no names."""
     if not hasattr(first, "n_features_in_"):
         raise UnsupportedModel(f"{type(first).__name__} says nothing of the columns it was fitted on; call fit first")
     known = getattr(first, "feature_names_in_", None)
-    names = tuple(map(str, known)) if known is not None else tuple(f"f{i}" for i in range(first.n_features_in_))
+    unnamed = called or tuple(f"f{i}" for i in range(first.n_features_in_))
+    names = tuple(map(str, known)) if known is not None else unnamed
     return Columns(names, known is not None, tuple(Path(Draft(name)) for name in names))
 
 
@@ -241,15 +275,23 @@ def _read(model: Any, iterations: tuple[int, int] | None, missing: float | None)
     return models.read(booster, iterations=iterations), {"predicts": predicts, "missing": float(missing)}
 
 
+_STOPS_EARLY = ("binary", "lambdarank", "multiclass", "multiclassova", "rank_xendcg")
+"""LightGBM's objectives that need no accurate sums, so that only theirs may stop at `pred_early_stop_margin`. No model's text
+holds such settings, and a Booster takes them from the arguments of `predict` alone; the wrappers hand them on."""
+
+
 def _read_lightgbm(
     model: Any, iterations: tuple[int, int] | None, missing: float | None
 ) -> tuple[Model, dict[str, Any]]:
     """As `_read`, of LightGBM's scikit-learn wrappers; its Booster stops at its best iteration by itself."""
-    if model.get_params().get("pred_early_stop"):
-        raise UnsupportedModel("pred_early_stop=True leaves trees out row by row; set it to False to compile the model")
+    read = models.read(model.booster_, iterations=iterations)
+    if model.get_params().get("pred_early_stop") and read.objective in _STOPS_EARLY:
+        raise UnsupportedModel(
+            "pred_early_stop=True leaves trees out row by row; set it to False to compile the model, or compile its "
+            "booster_, which takes no notice of it"
+        )
     labels = hasattr(model, "classes_") and not callable(model.objective_)
     given = {"predicts": "label", "classes": np.asarray(model.classes_)} if labels else {"predicts": "value"}
-    read = models.read(model.booster_, iterations=iterations)
     return read, {**given, "missing": _missing(read, missing)}
 
 

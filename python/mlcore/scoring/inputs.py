@@ -101,9 +101,8 @@ def _blocks(
             yield Block(tuple(numpy_columns(X, list(names))), len(X), positional=True)
             return
     table = to_table(X, names=list(names) if isinstance(X, np.ndarray) else None)
-    if named and conventions.joins_names:
-        table = _joined_names(table, names)
-    table = _in_order(table, names, named)
+    places = in_order(table.column_names, names, named=named, joined=conventions.joins_names)
+    table = table.select(places).rename_columns(list(names))
     if conventions.refuses_times and types is None:
         _refuse_times(table)
     table = hashed(_cast(table, types), of_hashes)
@@ -111,7 +110,7 @@ def _blocks(
         table = _without_coded_numbers(table)
     for batch in table.to_batches():
         if batch.num_rows:
-            yield Block(tuple(_column(batch, name) for name in names), batch.num_rows)
+            yield Block(tuple(_column(batch, name, conventions) for name in names), batch.num_rows)
 
 
 def _refuse_times(table: pa.Table) -> None:
@@ -131,11 +130,14 @@ def _without_coded_numbers(table: pa.Table) -> pa.Table:
     return table
 
 
-def _column(batch: pa.RecordBatch, name: str) -> Column:
-    """A batch's column; a dictionary of whole numbers stays one, as pandas has categories of numbers."""
+def _column(batch: pa.RecordBatch, name: str, conventions: Conventions) -> Column:
+    """A batch's column; a dictionary of numbers stays one where the library has such categories, as pandas does."""
     values = batch.column(batch.schema.get_field_index(name))
-    if pa.types.is_dictionary(values.type) and pa.types.is_integer(values.type.value_type):
-        return dictionary_column(name, values)
+    if pa.types.is_dictionary(values.type):
+        of = values.type.value_type
+        more = conventions.any_categories and (pa.types.is_floating(of) or pa.types.is_boolean(of))
+        if more or pa.types.is_integer(of):
+            return dictionary_column(name, values)
     return column(batch, name)
 
 
@@ -161,6 +163,12 @@ def _dense(X: Any, absent: float) -> Iterator[Array]:
 def is_sparse(X: Any) -> bool:
     """Return whether X is one of SciPy's sparse matrices or arrays."""
     return type(X).__module__.startswith("scipy.sparse")
+
+
+def held(X: Any) -> Any:
+    """Return X as what can be read more than once: a matrix or a pandas frame as it is, anything else as an Arrow table."""
+    kept = isinstance(X, np.ndarray) or is_sparse(X) or (hasattr(X, "iloc") and hasattr(X, "columns"))
+    return X if kept else to_table(X)
 
 
 def used_columns(X: Any, inputs: Sequence[str], used: Sequence[str], *, named: bool) -> Any:
@@ -189,18 +197,18 @@ def _without(block: Block, missing: float) -> Block:
     return replace(block, columns=tuple(of(item) for item in block.columns))
 
 
-def _joined_names(table: pa.Table, names: Sequence[str]) -> pa.Table:
-    """The table with its columns named as the library names them when it trains."""
-    known = set(names)
-    return table.rename_columns([name if name in known else name.replace(" ", "_") for name in table.column_names])
+def in_order(found: Sequence[str], names: Sequence[str], *, named: bool, joined: bool) -> list[int]:
+    """Return where the columns `names` stand among those `found`: by name, or all of them by position.
 
-
-def _in_order(table: pa.Table, names: Sequence[str], named: bool) -> pa.Table:
+    With `joined`, a space in a name that is found may stand as an underscore among `names`.
+    """
     if not named:
-        if table.num_columns != len(names):
-            raise SchemaMismatch(f"the model takes {len(names)} columns, found {table.num_columns}")
-        return table.rename_columns(list(names))
-    found = table.column_names
+        if len(found) != len(names):
+            raise SchemaMismatch(f"the model takes {len(names)} columns, found {len(found)}")
+        return list(range(len(names)))
+    if joined:
+        known = set(names)
+        found = [name if name in known else name.replace(" ", "_") for name in found]
     for name in names:
         count = found.count(name)
         if count != 1:
@@ -209,7 +217,7 @@ def _in_order(table: pa.Table, names: Sequence[str], named: bool) -> pa.Table:
                 if count == 0
                 else f"column '{name}' stands {count} times"
             )
-    return table.select(list(names))
+    return [found.index(name) for name in names]
 
 
 def _cast(table: pa.Table, types: Mapping[str, pa.DataType] | None) -> pa.Table:
@@ -264,14 +272,28 @@ def places_of(plan: Plan, block: Block) -> dict[str, Array]:
 
 
 def _places(name: str, dictionary: pa.Array, categories: pa.Array) -> Array:
-    wide = dictionary if is_text(dictionary.type) else dictionary.cast(pa.int64())
-    if len(categories) and is_text(categories.type) != is_text(wide.type):
-        kinds = ("strings", "whole numbers") if is_text(categories.type) else ("whole numbers", "strings")
-        raise SchemaMismatch(
-            f"column '{name}': the model was trained on categories that are {kinds[0]}, found {kinds[1]}"
-        )
-    found = pc.index_in(wide, value_set=categories.cast(wide.type))
+    if not len(dictionary) or not len(categories):  # a column of missing values has categories of any type
+        return np.full(len(dictionary), len(categories), np.int32)
+    known, kind = _kind_of_categories(categories.type), _kind_of_categories(dictionary.type)
+    if known != kind:
+        raise SchemaMismatch(f"column '{name}': the model was trained on categories that are {known}, found {kind}")
+    if kind == "numbers":
+        dictionary, categories = _as_numbers(dictionary, categories)
+    found = pc.index_in(dictionary, value_set=categories.cast(dictionary.type))
     return np.asarray(pc.fill_null(found, len(categories)).to_numpy(zero_copy_only=False))
+
+
+def _kind_of_categories(type_: pa.DataType) -> str:
+    if is_text(type_):
+        return "strings"
+    return "booleans" if pa.types.is_boolean(type_) else "numbers"
+
+
+def _as_numbers(*arrays: pa.Array) -> list[pa.Array]:
+    """Arrays of numbers in one type; Arrow tells −0 from 0, and their sum with 0 does not."""
+    if all(pa.types.is_integer(array.type) for array in arrays):
+        return [array.cast(pa.int64()) for array in arrays]
+    return [pc.add(array.cast(pa.float64(), safe=False), 0.0) for array in arrays]
 
 
 def _refuse_unknown(item: Column, categories: Categories) -> None:
@@ -342,7 +364,7 @@ def refuse_float32(features: Sequence[Feature], block: Block, own: np.dtype[Any]
             )
 
 
-_EXACT_FLOAT32: Final = 2**24
+EXACT_FLOAT32: Final = 2**24
 
 
 def refuse_large_integers(features: Sequence[Feature], block: Block) -> None:
@@ -355,7 +377,7 @@ def refuse_large_integers(features: Sequence[Feature], block: Block) -> None:
     if any(item.dictionary is not None or item.values.dtype.kind != "i" for item in block.columns):
         return
     for item in block.columns:
-        if len(item.values) and (item.values.max() > _EXACT_FLOAT32 or item.values.min() < -_EXACT_FLOAT32):
+        if len(item.values) and (item.values.max() > EXACT_FLOAT32 or item.values.min() < -EXACT_FLOAT32):
             raise SchemaMismatch(
                 f"column '{item.name}' holds integers above 2**24, which LightGBM rounds where its transformers hand them "
                 "on as integers; pass float64"

@@ -39,6 +39,7 @@ from mlcore.scoring.inputs import (
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan, build, float_types, parts
 from mlcore.scoring.tally import Tally
+from mlcore.scoring.whole import Whole
 
 FEW_ROWS: Final = 16  # up to which walking trees row by row beats laying out blocks
 _LINEAR_ROWS: Final = 1 << 14  # at a time: the nodes of all trees are written out for them
@@ -109,6 +110,11 @@ class Scorer:
     def reads(self) -> tuple[str, ...]:
         """The columns that a table must have, in order where their names mean nothing."""
         return self.columns if self.named or not self.inputs else self.inputs
+
+    @property
+    def whole(self) -> Whole:
+        """All columns that the model, or the transformer before it, was fitted on."""
+        return Whole(self.inputs or self.columns, self.named, self._conventions.joins_names)
 
     def columns_of(self, found: Sequence[str]) -> list[str]:
         """Return what a file with the columns `found` calls those that are read; one that is not there by its own name."""
