@@ -102,12 +102,7 @@ void add_leaves(const Forest& forest, const Tree& tree, const typename V::Reg* b
   for (int64_t j = 0; j < forest.width; ++j) {
     const int64_t table = tree.leaves + j * size;
     Sum* target = sums + (tree.output + j) * apart + at;
-    if constexpr (std::is_same_v<Sum, float>)
-      V::template add_leaves<Bits>(bit, forest.floats.tables.data() + table, forest.floats.bytes.data() + 4 * table,
-                                   target);
-    else
-      V::template add_leaves<Bits>(bit, forest.exact.tables.data() + table, forest.exact.halves.data() + 2 * table,
-                                   target);
+    V::template add_leaves<Bits>(bit, forest.values<Sum>(), table, target);
   }
 }
 

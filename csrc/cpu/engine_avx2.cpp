@@ -184,7 +184,8 @@ struct Avx2 {
   }
 
   template <int Bits>
-  static void add_leaves(const Reg* bit, const float*, const uint8_t* table, float* sums) {
+  static void add_leaves(const Reg* bit, const LeafValues<float>& values, int64_t first, float* sums) {
+    const uint8_t* table = values.bytes.data() + 4 * first;
     constexpr int low_bits = Bits < 4 ? Bits : 4, high_bits = Bits - low_bits;
     constexpr int width = 16 << high_bits;
     alignas(32) uint32_t words[Bits][8];
@@ -211,7 +212,8 @@ struct Avx2 {
   }
 
   template <int Bits>
-  static void add_leaves(const Reg* bit, const double* leaves, const float*, double* sums) {
+  static void add_leaves(const Reg* bit, const LeafValues<double>& values, int64_t first, double* sums) {
+    const double* leaves = values.tables.data() + first;
     alignas(32) uint32_t words[Bits][8];
     for (int b = 0; b < Bits; ++b) _mm256_store_si256(reinterpret_cast<__m256i*>(words[b]), bit[b]);
     for (int g = 0; g < 8; ++g) {

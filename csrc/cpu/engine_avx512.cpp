@@ -27,32 +27,44 @@ struct Edges16<int64_t> {
   __m512i low, high;
 };
 
-// A table of 16 << Fold leaves in registers: loaded once for all the rows of a register of bits.
-template <int Fold>
+// One piece of each leaf's value, 32 or 16 bits of it, in registers: loaded once for all the rows of a register of
+// bits. A permute looks up 32 or 64 leaves.
+template <typename Piece, int Bits>
 struct Leaves {
-  __m512 part[1 << Fold];
+  static constexpr int at_once = sizeof(Piece) == 4 ? 5 : 6, in_register = at_once - 1;
+  static constexpr int more = Bits > in_register ? Bits - in_register : 0;  // bits that choose among registers
+  __m512i part[1 << more];
 
-  explicit Leaves(const float* table) {
-    for (int i = 0; i < 1 << Fold; ++i) part[i] = _mm512_loadu_ps(table + 16 * i);
+  void load(const uint8_t* table) {
+    for (int i = 0; i < 1 << more; ++i) part[i] = _mm512_loadu_si512(table + 64 * i);
   }
 
-  // Values of 16 rows: two permutes look up 32 leaves by the lower five bits of an index, higher ones choose among
-  // such.
-  __m512 of(__m512i index, const __mmask16* high) const {
-    if constexpr (Fold == 0)
-      return _mm512_permutexvar_ps(index, part[0]);
+  // Of as many rows as there are leaf numbers, of the piece's width, in `index`.
+  __m512i of(__m512i index) const {
+    if constexpr (more == 0)
+      return permute(index, part[0]);
     else
-      return among<Fold - 1>(0, index, high);
+      return among<more>(0, index);
   }
 
-  template <int High>
-  __m512 among(int first, __m512i index, const __mmask16* high) const {
-    if constexpr (High == 0) {
-      return _mm512_permutex2var_ps(part[first], index, part[first + 1]);
+ private:
+  static __m512i permute(__m512i index, __m512i low) {
+    return sizeof(Piece) == 4 ? _mm512_permutexvar_epi32(index, low) : _mm512_permutexvar_epi16(index, low);
+  }
+  static __m512i permute(__m512i index, __m512i low, __m512i high) {
+    return sizeof(Piece) == 4 ? _mm512_permutex2var_epi32(low, index, high)
+                              : _mm512_permutex2var_epi16(low, index, high);
+  }
+
+  template <int Choices>
+  __m512i among(int first, __m512i index) const {
+    if constexpr (Choices == 1) {
+      return permute(index, part[first], part[first + 1]);
     } else {
-      const __m512 zero = among<High - 1>(first, index, high + 1);
-      const __m512 one = among<High - 1>(first + (1 << High), index, high + 1);
-      return _mm512_mask_blend_ps(*high, zero, one);
+      static_assert(sizeof(Piece) == 2);
+      const __mmask32 upper = _mm512_test_epi16_mask(index, _mm512_set1_epi16(1 << (in_register + Choices - 1)));
+      return _mm512_mask_blend_epi16(upper, among<Choices - 1>(first, index),
+                                     among<Choices - 1>(first + (1 << (Choices - 1)), index));
     }
   }
 };
@@ -68,12 +80,12 @@ struct Avx512 {
   static Reg mux(Reg choose, Reg one, Reg zero) { return _mm512_ternarylogic_epi64(choose, one, zero, 0xca); }
   static Reg none() { return _mm512_setzero_si512(); }
   static Reg all() { return _mm512_set1_epi64(-1); }
-  // Where add_leaves keeps a row's sum: unpacking halves of doubles takes each 16 rows in another order.
+  // Where add_leaves keeps a row's sum. Unpacking takes, of each 16 bytes of 64 leaf numbers, those side by side into a
+  // register of sums.
   template <typename Sum>
   static int64_t position(int64_t row) {
-    if constexpr (std::is_same_v<Sum, float>) return row;
-    const int64_t in = row & 15;
-    return (row & ~int64_t{15}) + ((in & 2) << 2) + ((in & 12) >> 1) + (in & 1);
+    constexpr int64_t together = 16 / sizeof(Sum);
+    return (row & ~int64_t{63}) + (row & 15) / together * 4 * together + (row >> 4 & 3) * together + row % together;
   }
 
   // 8 rows' doubles.
@@ -132,61 +144,70 @@ struct Avx512 {
     }
   }
 
-  template <int Bits>
-  static void add_leaves(const Reg* bit, const float* table, const uint8_t*, float* sums) {
-    const Leaves<fold(Bits)> leaves(table);
-    each_sixteen<Bits>(bit, [&](int64_t row, __m512i index, const __mmask16* high) {
-      float* at = sums + row;
-      _mm512_store_ps(at, _mm512_add_ps(_mm512_load_ps(at), leaves.of(index, high)));
-    });
-  }
-
-  // A double is looked up as its halves, which then meet.
-  template <int Bits>
-  static void add_leaves(const Reg* bit, const double*, const float* halves, double* sums) {
-    const Leaves<fold(Bits)> lower(halves), upper(halves + (16 << fold(Bits)));
-    each_sixteen<Bits>(bit, [&](int64_t row, __m512i index, const __mmask16* high) {
-      const __m512 low = lower.of(index, high), top = upper.of(index, high);
-      double* at = sums + row;
-      _mm512_store_pd(at, _mm512_add_pd(_mm512_load_pd(at), _mm512_castps_pd(_mm512_unpacklo_ps(low, top))));
-      at += 8;
-      _mm512_store_pd(at, _mm512_add_pd(_mm512_load_pd(at), _mm512_castps_pd(_mm512_unpackhi_ps(low, top))));
-    });
-  }
-
-  // How often a leaf table is twice as long as 16.
-  static constexpr int fold(int bits) { return bits < 4 ? 0 : bits - 4; }
-
-  // Calls `add` for 16 rows after 16: the first of them, the lower five bits of their leaf numbers, the higher ones.
-  template <int Bits, typename Add>
-  static void each_sixteen(const Reg* bit, const Add& add) {
-    constexpr int low_bits = Bits < 5 ? Bits : 5, high_bits = Bits - low_bits;
+  template <int Bits, typename Sum>
+  static void add_leaves(const Reg* bit, const LeafValues<Sum>& values, int64_t table, Sum* sums) {
+    using Piece = std::conditional_t<Bits >= kBitsOfShortPieces, uint16_t, uint32_t>;
+    constexpr int pieces = sizeof(Sum) / sizeof(Piece);
+    constexpr int64_t size = int64_t{1} << Bits > kFewestLeaves ? int64_t{1} << Bits : kFewestLeaves;
+    Leaves<Piece, Bits> leaves[pieces];
+    for (int p = 0; p < pieces; ++p)
+      leaves[p].load(values.pieces.data() + table * sizeof(Sum) + p * size * sizeof(Piece));
     alignas(64) uint64_t words[Bits][kBlockWords];
-    store<Bits>(bit, words);
+    for (int b = 0; b < Bits; ++b) _mm512_store_si512(words[b], bit[b]);
     for (int64_t w = 0; w < kBlockWords; ++w) {
-      alignas(64) uint8_t number[64];
-      low_index<low_bits>(words + high_bits, w, number);
-      for (int k = 0; k < 4; ++k) {
-        __mmask16 high[high_bits + 1];
-        for (int i = 0; i < high_bits; ++i) high[i] = static_cast<__mmask16>(words[i][w] >> (16 * k));
-        const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(number + 16 * k));
-        add(64 * w + 16 * k, _mm512_cvtepu8_epi32(bytes), high);
-      }
+      const __m512i numbers = leaf_numbers<Bits>(words, w);
+      add_half(leaves, _mm512_unpacklo_epi8(numbers, none()), sums + 64 * w);
+      add_half(leaves, _mm512_unpackhi_epi8(numbers, none()), sums + 64 * w + 32);
     }
   }
 
+  // The leaf numbers of 64 rows, a byte each.
   template <int Bits>
-  static void store(const Reg* bit, uint64_t (*words)[kBlockWords]) {
-    for (int b = 0; b < Bits; ++b) _mm512_store_si512(words[b], bit[b]);
+  static __m512i leaf_numbers(const uint64_t (*words)[kBlockWords], int64_t w) {
+    __m512i numbers = none();
+    for (int b = 0; b < Bits; ++b)
+      numbers =
+          _mm512_mask_add_epi8(numbers, words[b][w], numbers, _mm512_set1_epi8(static_cast<char>(1 << (Bits - 1 - b))));
+    return numbers;
   }
 
-  // The lower bits of 64 rows' leaf numbers, a byte each.
+  // Of 32 rows, whose leaf numbers are words: the pieces of their values meet.
   template <int Bits>
-  static void low_index(const uint64_t (*words)[kBlockWords], int64_t w, uint8_t* bytes) {
-    __m512i index = _mm512_setzero_si512();
-    for (int i = 0; i < Bits; ++i)
-      index = _mm512_mask_add_epi8(index, words[i][w], index, _mm512_set1_epi8(static_cast<char>(1 << (Bits - 1 - i))));
-    _mm512_store_si512(bytes, index);
+  static void add_half(const Leaves<uint32_t, Bits> (&leaves)[1], __m512i numbers, float* sums) {
+    add(sums, leaves[0].of(_mm512_unpacklo_epi16(numbers, none())));
+    add(sums + 16, leaves[0].of(_mm512_unpackhi_epi16(numbers, none())));
+  }
+  template <int Bits>
+  static void add_half(const Leaves<uint16_t, Bits> (&leaves)[2], __m512i numbers, float* sums) {
+    const __m512i low = leaves[0].of(numbers), high = leaves[1].of(numbers);
+    add(sums, _mm512_unpacklo_epi16(low, high));
+    add(sums + 16, _mm512_unpackhi_epi16(low, high));
+  }
+  template <int Bits>
+  static void add_half(const Leaves<uint32_t, Bits> (&leaves)[2], __m512i numbers, double* sums) {
+    const __m512i one = _mm512_unpacklo_epi16(numbers, none()), other = _mm512_unpackhi_epi16(numbers, none());
+    add_both(leaves[0].of(one), leaves[1].of(one), sums);
+    add_both(leaves[0].of(other), leaves[1].of(other), sums + 16);
+  }
+  template <int Bits>
+  static void add_half(const Leaves<uint16_t, Bits> (&leaves)[4], __m512i numbers, double* sums) {
+    const __m512i a = leaves[0].of(numbers), b = leaves[1].of(numbers), c = leaves[2].of(numbers),
+                  d = leaves[3].of(numbers);
+    add_both(_mm512_unpacklo_epi16(a, b), _mm512_unpacklo_epi16(c, d), sums);
+    add_both(_mm512_unpackhi_epi16(a, b), _mm512_unpackhi_epi16(c, d), sums + 16);
+  }
+
+  // 16 rows' doubles from their lower and upper halves.
+  static void add_both(__m512i low, __m512i high, double* sums) {
+    add(sums, _mm512_unpacklo_epi32(low, high));
+    add(sums + 8, _mm512_unpackhi_epi32(low, high));
+  }
+
+  static void add(float* sums, __m512i values) {
+    _mm512_store_ps(sums, _mm512_add_ps(_mm512_load_ps(sums), _mm512_castsi512_ps(values)));
+  }
+  static void add(double* sums, __m512i values) {
+    _mm512_store_pd(sums, _mm512_add_pd(_mm512_load_pd(sums), _mm512_castsi512_pd(values)));
   }
 
   static uint64_t nan_bits(const float* x) {

@@ -46,13 +46,9 @@ struct Portable {
     }
   }
 
-  template <int Bits>
-  static void add_leaves(const Reg* bit, const float* leaves, const uint8_t*, float* sums) {
-    add<Bits>(bit, leaves, sums);
-  }
-  template <int Bits>
-  static void add_leaves(const Reg* bit, const double* leaves, const float*, double* sums) {
-    add<Bits>(bit, leaves, sums);
+  template <int Bits, typename Sum>
+  static void add_leaves(const Reg* bit, const LeafValues<Sum>& values, int64_t table, Sum* sums) {
+    add<Bits>(bit, values.tables.data() + table, sums);
   }
 
   // 8 rows' doubles, two a register.

@@ -342,21 +342,24 @@ class Layout {
       values.tables.resize(from + size);
       for (size_t i = 0; i < leaf_nodes_.size(); ++i)
         values.tables[from + i] = static_cast<const Sum*>(s_.node_value)[(first_ + leaf_nodes_[i]) * s_.width + output];
-      if constexpr (std::is_same_v<Sum, float>) {
-        values.bytes.resize(4 * values.tables.size());
-        for (size_t i = 0; i < size; ++i)
-          for (size_t b = 0; b < 4; ++b)
-            values.bytes[4 * from + b * size + i] =
-                static_cast<uint8_t>(std::bit_cast<uint32_t>(values.tables[from + i]) >> (8 * b));
-      } else {
-        values.halves.resize(2 * values.tables.size());
-        for (size_t i = 0; i < size; ++i) {
-          const auto bits = std::bit_cast<uint64_t>(values.tables[from + i]);
-          values.halves[2 * from + i] = std::bit_cast<float>(static_cast<uint32_t>(bits));
-          values.halves[2 * from + size + i] = std::bit_cast<float>(static_cast<uint32_t>(bits >> 32));
-        }
-      }
+      const Sum* table = values.tables.data() + from;
+      if constexpr (std::is_same_v<Sum, float>) split<uint8_t>(table, size, values.bytes);
+      size >= size_t{1} << kBitsOfShortPieces ? split<uint16_t>(table, size, values.pieces)
+                                              : split<uint32_t>(table, size, values.pieces);
     }
+  }
+
+  // Appends the values' bits: all their lowest pieces, then the next.
+  template <typename Piece, typename Sum>
+  static void split(const Sum* values, size_t size, std::vector<uint8_t>& out) {
+    using Whole = std::conditional_t<sizeof(Sum) == 4, uint32_t, uint64_t>;
+    size_t at = out.size();
+    out.resize(at + size * sizeof(Sum));
+    for (size_t p = 0; p < sizeof(Sum) / sizeof(Piece); ++p)
+      for (size_t i = 0; i < size; ++i, at += sizeof(Piece)) {
+        const auto piece = static_cast<Piece>(std::bit_cast<Whole>(values[i]) >> (8 * sizeof(Piece) * p));
+        std::memcpy(out.data() + at, &piece, sizeof piece);
+      }
   }
 
   const ForestSpec& s_;

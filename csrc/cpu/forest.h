@@ -62,9 +62,10 @@ constexpr int64_t kBlockRows = 512;  // the granule of blocks
 constexpr int64_t kBlockWords = kBlockRows / 64;
 constexpr int64_t kPlaneBlockRows = 2048, kDeepBlockRows = 32768;  // at most
 constexpr int kMostBits = 8;                                       // of a leaf's number
-constexpr int kMuxSlots = 256;     // of a network; the first two hold no row and every row
-constexpr int kResultSlot = 2;     // the leaf number's highest bit; the lower ones follow
-constexpr int kMuxRegisters = 4;   // of rows that a network works on at a time
+constexpr int kMuxSlots = 256;    // of a network; the first two hold no row and every row
+constexpr int kResultSlot = 2;    // the leaf number's highest bit; the lower ones follow
+constexpr int kMuxRegisters = 4;  // of rows that a network works on at a time
+constexpr int kBitsOfShortPieces = 6;
 constexpr int kFewestLeaves = 16;  // a leaf table is at least as long as one shuffle reads
 
 constexpr int64_t kTileRows = 8;  // walk down a deep tree side by side: their places stay in registers
@@ -121,7 +122,9 @@ struct LeafValues {
   std::vector<Sum> tables;     // by leaf number, of trees that have one
   std::vector<Sum> vectors;    // `width` each, of deep trees by the leaf's number, of others that walk by node
   std::vector<uint8_t> bytes;  // the tables' float values as four byte planes each, for shuffles
-  std::vector<float> halves;   // the bits of the tables' double values: all lower halves of a table, then the upper
+  // The bits of a table's values: all their lowest pieces, then the next, of 32 bits, or of 16 from kBitsOfShortPieces
+  // on.
+  std::vector<uint8_t> pieces;
 };
 
 // The columns of a block and what is asked of them.
