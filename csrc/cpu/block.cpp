@@ -169,7 +169,7 @@ Scratch::Scratch(const Questions& asked, int64_t rows, int64_t cells, int64_t ou
   const int64_t slot_bytes = kMuxSlots * kMuxRegisters * kBlockRows / 8;
   const int64_t plane_bytes = planes * rows_ / 8 + slot_bytes, row_bytes = rows_ * 8;
   const int64_t sum_bytes = outputs * row_bytes, cell_bytes = cells * rows_ * 2;
-  const int64_t total = codes_bytes + missing_bytes + plane_bytes + cell_bytes + sum_bytes + row_bytes + 6 * 64;
+  const int64_t total = codes_bytes + missing_bytes + plane_bytes + cell_bytes + sum_bytes + 5 * 64;
   memory_ = std::make_unique<char[]>(total);  // zeroed: unused rows hold code 0
   char* at = memory_.get();
   base_ = reinterpret_cast<uint8_t*>(aligned(at, codes_bytes));
@@ -177,7 +177,7 @@ Scratch::Scratch(const Questions& asked, int64_t rows, int64_t cells, int64_t ou
   planes_ = reinterpret_cast<uint64_t*>(aligned(at, plane_bytes));
   cells_ = reinterpret_cast<uint16_t*>(aligned(at, cell_bytes));
   sums_ = aligned(at, sum_bytes);
-  gathered_ = aligned(at, row_bytes);
+  gathered_ = std::make_unique_for_overwrite<char[]>(static_cast<size_t>(kBeside * row_bytes));
 }
 
 }  // namespace mlcore::cpu

@@ -78,6 +78,8 @@ const Kernels& kernels_portable();
 const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();
 
+constexpr int64_t kBeside = 8;  // columns of a matrix that are gathered together, at most
+
 // Memory of one thread, aligned for the widest loads.
 class Scratch {
  public:
@@ -88,7 +90,7 @@ class Scratch {
   uint64_t* missing(int64_t column) { return missing_ + column * rows_ / 64; }
   uint64_t* planes() { return planes_; }
   BlockRoom room() { return {rows_, planes_, cells_, sums_}; }
-  char* gathered() { return gathered_; }
+  char* gathered() { return gathered_.get(); }  // room for the values of kBeside columns
 
  private:
   int64_t rows_;
@@ -98,7 +100,7 @@ class Scratch {
   uint64_t* planes_;
   uint16_t* cells_;
   char* sums_;
-  char* gathered_;
+  std::unique_ptr<char[]> gathered_;
 };
 
 }  // namespace mlcore::cpu

@@ -57,20 +57,35 @@ void encode_as(const int32_t* indices, const uint64_t* missing, const uint16_t* 
 
 }  // namespace
 
-const char* contiguous(const ColumnView& view, int64_t first, int64_t rows, char* gathered) {
+namespace {
+
+// Row after row, so that a line of the matrix is read once for all its columns. Size bytes a value.
+template <size_t Size>
+void gather(const char* start, int64_t stride, int64_t count, int64_t rows, char* out) {
+  const size_t apart = static_cast<size_t>(rows) * Size;
+  if (count == kBeside)
+    for (int64_t i = 0; i < rows; ++i)
+#pragma GCC unroll 8
+      for (int64_t k = 0; k < kBeside; ++k)
+        std::memcpy(out + k * apart + i * Size, start + i * stride + k * Size, Size);
+  else
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t k = 0; k < count; ++k) std::memcpy(out + k * apart + i * Size, start + i * stride + k * Size, Size);
+}
+
+}  // namespace
+
+const char* contiguous(const ColumnView& view, int64_t count, int64_t first, int64_t rows, char* gathered) {
   const int64_t size = size_of(view.type);
   const char* start = view.data + first * view.stride;
   if (view.stride == size) return start;
-  if (size == 4)
-    for (int64_t i = 0; i < rows; ++i) std::memcpy(gathered + 4 * i, start + i * view.stride, 4);
-  else
-    for (int64_t i = 0; i < rows; ++i) std::memcpy(gathered + 8 * i, start + i * view.stride, 8);
+  size == 4 ? gather<4>(start, view.stride, count, rows, gathered)
+            : gather<8>(start, view.stride, count, rows, gathered);
   return gathered;
 }
 
-int64_t bin_block(const ColumnView& view, const EdgeTable& edges, int64_t first, int64_t rows, void* codes,
-                  uint64_t* missing, char* gathered) {
-  const char* values = contiguous(view, first, rows, gathered);
+int64_t bin_block(const ColumnView& view, const EdgeTable& edges, int64_t first, int64_t rows, const char* values,
+                  void* codes, uint64_t* missing) {
   const Kernels& isa = kernels();
   if (view.type == Type::f4 || view.type == Type::f8)
     isa.nan(view.type, values, rows, missing);
@@ -85,8 +100,8 @@ int64_t bin_block(const ColumnView& view, const EdgeTable& edges, int64_t first,
 }
 
 int64_t encode_block(const ColumnView& view, const uint16_t* table, int64_t table_size, bool wide, int64_t first,
-                     int64_t rows, void* codes, uint64_t* missing, char* gathered) {
-  const int32_t* indices = reinterpret_cast<const int32_t*>(contiguous(view, first, rows, gathered));
+                     int64_t rows, const char* values, void* codes, uint64_t* missing) {
+  const int32_t* indices = reinterpret_cast<const int32_t*>(values);
   std::memset(missing, 0, static_cast<size_t>(words_for(rows)) * 8);
   add_nulls(view.validity, first, rows, missing);
   if (wide)
@@ -100,9 +115,11 @@ int64_t bin(const ColumnView& view, const EdgeTable& edges, void* codes, uint64_
   alignas(64) char gathered[kBlockRows * 8];
   const int64_t width = edges.n > 255 ? 2 : 1;
   int64_t count = 0;
-  for (int64_t first = 0; first < view.n; first += kBlockRows)
-    count += bin_block(view, edges, first, std::min(kBlockRows, view.n - first),
-                       static_cast<char*>(codes) + first * width, missing + first / 64, gathered);
+  for (int64_t first = 0; first < view.n; first += kBlockRows) {
+    const int64_t rows = std::min(kBlockRows, view.n - first);
+    count += bin_block(view, edges, first, rows, contiguous(view, 1, first, rows, gathered),
+                       static_cast<char*>(codes) + first * width, missing + first / 64);
+  }
   return count;
 }
 
@@ -110,9 +127,11 @@ int64_t encode(const ColumnView& view, const uint16_t* table, int64_t table_size
                uint64_t* missing) {
   alignas(64) char gathered[kBlockRows * 8];
   int64_t count = 0;
-  for (int64_t first = 0; first < view.n; first += kBlockRows)
-    count += encode_block(view, table, table_size, wide, first, std::min(kBlockRows, view.n - first),
-                          static_cast<char*>(codes) + first * (wide ? 2 : 1), missing + first / 64, gathered);
+  for (int64_t first = 0; first < view.n; first += kBlockRows) {
+    const int64_t rows = std::min(kBlockRows, view.n - first);
+    count += encode_block(view, table, table_size, wide, first, rows, contiguous(view, 1, first, rows, gathered),
+                          static_cast<char*>(codes) + first * (wide ? 2 : 1), missing + first / 64);
+  }
   return count;
 }
 

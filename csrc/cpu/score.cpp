@@ -77,15 +77,28 @@ void finish_block(const Forest& forest, Worker& worker, int64_t first, int64_t r
     kernels().margins(forest, worker.columns.data(), room, rows, static_cast<float*>(out) + at);
 }
 
-void code_block(const RawColumn& raw, bool wide, int64_t column, int64_t first, int64_t rows, Worker& worker) {
+// How many columns from `first` on lie side by side in a matrix.
+int64_t beside(const std::vector<RawColumn>& columns, size_t first) {
+  const ColumnView& one = columns[first].view;
+  const int64_t size = size_of(one.type);
+  int64_t count = 1;
+  while (one.stride > size && count < kBeside && first + static_cast<size_t>(count) < columns.size()) {
+    const ColumnView& next = columns[first + static_cast<size_t>(count)].view;
+    if (size_of(next.type) != size || next.stride != one.stride || next.data != one.data + count * size) break;
+    ++count;
+  }
+  return count;
+}
+
+void code_block(const RawColumn& raw, bool wide, int64_t column, int64_t first, int64_t rows, const char* values,
+                Worker& worker) {
   uint8_t* codes = worker.scratch.codes(column);
   uint64_t* missing = worker.scratch.missing(column);
-  char* gathered = worker.scratch.gathered();
   int64_t count;
   if (raw.edges != nullptr)
-    count = bin_block(raw.view, *raw.edges, first, rows, codes, missing, gathered);
+    count = bin_block(raw.view, *raw.edges, first, rows, values, codes, missing);
   else
-    count = encode_block(raw.view, raw.table, raw.table_size, wide, first, rows, codes, missing, gathered);
+    count = encode_block(raw.view, raw.table, raw.table_size, wide, first, rows, values, codes, missing);
   worker.columns[static_cast<size_t>(column)].any_missing = count > 0;
   if (rows < padded(rows)) {
     const int64_t width = wide ? 2 : 1, words = padded(rows) / 64;
@@ -96,7 +109,7 @@ void code_block(const RawColumn& raw, bool wide, int64_t column, int64_t first, 
   if (counts.empty()) return;
   const int64_t slots = static_cast<int64_t>(counts.size()) - 1;
   if (raw.edges == nullptr) {
-    const auto* indices = reinterpret_cast<const int32_t*>(contiguous(raw.view, first, rows, gathered));
+    const auto* indices = reinterpret_cast<const int32_t*>(values);
     tally(indices, count > 0 ? missing : nullptr, rows, slots, counts.data());
     return;
   }
@@ -181,8 +194,17 @@ void score(const Forest& forest, const std::vector<RawColumn>& columns, int64_t 
   const auto workers = make_workers(forest, columns, cut);
   for_blocks(cut, [&](int64_t first, int64_t rows, int w) {
     Worker& worker = *workers[static_cast<size_t>(w)];
+    const char* values = nullptr;
+    int64_t left = 0;  // of the columns gathered together
     for (size_t c = 0; c < columns.size(); ++c) try {
-        code_block(columns[c], forest.wide(static_cast<int64_t>(c)), static_cast<int64_t>(c), first, rows, worker);
+        const auto column = static_cast<int64_t>(c);
+        if (left == 0) {
+          left = beside(columns, c);
+          values = contiguous(columns[c].view, left, first, rows, worker.scratch.gathered());
+        }
+        code_block(columns[c], forest.wide(column), column, first, rows, values, worker);
+        values += rows * size_of(columns[c].view.type);
+        --left;
       } catch (const std::out_of_range& error) {
         throw std::out_of_range("column " + std::to_string(c) + ": indices " + error.what());
       }
