@@ -177,7 +177,7 @@ Scratch::Scratch(const Questions& asked, int64_t rows, int64_t cells, int64_t ou
   planes_ = reinterpret_cast<uint64_t*>(aligned(at, plane_bytes));
   cells_ = reinterpret_cast<uint16_t*>(aligned(at, cell_bytes));
   sums_ = aligned(at, sum_bytes);
-  gathered_ = std::make_unique_for_overwrite<char[]>(static_cast<size_t>(kBeside * row_bytes));
+  gathered_ = std::make_unique_for_overwrite<char[]>(static_cast<size_t>(kBeside * (row_bytes + 64)));
 }
 
 }  // namespace mlcore::cpu

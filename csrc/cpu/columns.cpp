@@ -59,10 +59,10 @@ void encode_as(const int32_t* indices, const uint64_t* missing, const uint16_t* 
 
 namespace {
 
-// Row after row, so that a line of the matrix is read once for all its columns. Size bytes a value.
+// Row after row, so that a line of the matrix is read once for all columns. Size bytes a value.
 template <size_t Size>
 void gather(const char* start, int64_t stride, int64_t count, int64_t rows, char* out) {
-  const size_t apart = static_cast<size_t>(rows) * Size;
+  const auto apart = static_cast<size_t>(gathered_apart(rows, Size));
   if (count == kBeside)
     for (int64_t i = 0; i < rows; ++i)
 #pragma GCC unroll 8

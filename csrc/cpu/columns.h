@@ -4,6 +4,9 @@
 
 namespace mlcore::cpu {
 
+// A line more than the values take: columns that lie a power of 2 apart would push each other out of the cache.
+constexpr int64_t gathered_apart(int64_t rows, int64_t size) { return rows * size + 64; }
+
 // The values of rows [first, first + rows) of `count` columns, kBeside at most, the first of which is `view`, that lie
 // side by side in a matrix; those of each contiguous, column after column: in place, where they are so, or copied to
 // `gathered`.

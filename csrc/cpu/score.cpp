@@ -203,7 +203,7 @@ void score(const Forest& forest, const std::vector<RawColumn>& columns, int64_t 
           values = contiguous(columns[c].view, left, first, rows, worker.scratch.gathered());
         }
         code_block(columns[c], forest.wide(column), column, first, rows, values, worker);
-        values += rows * size_of(columns[c].view.type);
+        values += gathered_apart(rows, size_of(columns[c].view.type));
         --left;
       } catch (const std::out_of_range& error) {
         throw std::out_of_range("column " + std::to_string(c) + ": indices " + error.what());
