@@ -59,18 +59,36 @@ void encode_as(const int32_t* indices, const uint64_t* missing, const uint16_t* 
 
 namespace {
 
+// Four columns of four rows, 4 bytes a value.
+void gather_four(const char* start, int64_t stride, char* out, int64_t apart) {
+  using Four = uint32_t __attribute__((vector_size(16)));
+  Four row[4];
+  for (int64_t i = 0; i < 4; ++i) std::memcpy(&row[i], start + i * stride, sizeof(Four));
+  const Four low01 = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5),
+             high01 = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7),
+             low23 = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5),
+             high23 = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+  const Four column[4] = {
+      __builtin_shufflevector(low01, low23, 0, 1, 4, 5), __builtin_shufflevector(low01, low23, 2, 3, 6, 7),
+      __builtin_shufflevector(high01, high23, 0, 1, 4, 5), __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
+  for (int64_t k = 0; k < 4; ++k) std::memcpy(out + k * apart, &column[k], sizeof(Four));
+}
+
 // Row after row, so that a line of the matrix is read once for all columns. Size bytes a value.
-template <size_t Size>
+template <int64_t Size>
 void gather(const char* start, int64_t stride, int64_t count, int64_t rows, char* out) {
-  const auto apart = static_cast<size_t>(gathered_apart(rows, Size));
-  if (count == kBeside)
-    for (int64_t i = 0; i < rows; ++i)
-#pragma GCC unroll 8
-      for (int64_t k = 0; k < kBeside; ++k)
-        std::memcpy(out + k * apart + i * Size, start + i * stride + k * Size, Size);
-  else
-    for (int64_t i = 0; i < rows; ++i)
-      for (int64_t k = 0; k < count; ++k) std::memcpy(out + k * apart + i * Size, start + i * stride + k * Size, Size);
+  const int64_t apart = gathered_apart(rows, Size);
+  int64_t i = 0;
+  for (; Size == 4 && i + 4 <= rows; i += 4) {
+    int64_t k = 0;
+    for (; k + 4 <= count; k += 4)
+      gather_four(start + i * stride + k * Size, stride, out + k * apart + i * Size, apart);
+    for (; k < count; ++k)
+      for (int64_t row = i; row < i + 4; ++row)
+        std::memcpy(out + k * apart + row * Size, start + row * stride + k * Size, Size);
+  }
+  for (; i < rows; ++i)
+    for (int64_t k = 0; k < count; ++k) std::memcpy(out + k * apart + i * Size, start + i * stride + k * Size, Size);
 }
 
 }  // namespace
