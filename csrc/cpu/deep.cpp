@@ -2,13 +2,14 @@
 // gathered, which takes longer.
 #include "cpu/deep.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace mlcore::cpu {
 
 namespace {
 
-constexpr int kSteps = 6;  // between looks whether all have reached a leaf
+constexpr int kSteps = 3;  // between looks whether all have reached a leaf
 
 // Keeps the compiler from using again, at the next look, what it has loaded at the last: it would run out of registers.
 template <typename T>
@@ -21,8 +22,8 @@ void keep_in_register(T& x) {
 }  // namespace
 
 void find_leaves(const DeepNode* nodes, const Tree& tree, const uint16_t* tile, int64_t* numbers) {
-  // A shallow tree is walked to its end, another as far as were it full before the first look.
-  int steps = tree.bits > 2 * kSteps ? std::bit_width(static_cast<uint64_t>(tree.count)) : tree.bits;
+  // Before the first look, as far as a full tree of as many nodes and a little more goes.
+  int steps = std::min<int>(tree.bits, std::bit_width(static_cast<uint64_t>(tree.count)) + kSteps);
   size_t at[kTileRows] = {};
   for (bool moving = true; moving; steps = kSteps) {
 #pragma GCC unroll 8

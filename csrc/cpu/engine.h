@@ -206,7 +206,8 @@ inline void fill_cells(const Forest& forest, const BlockColumn* columns, int64_t
 constexpr int64_t kNodesOfLine = 64 / sizeof(DeepNode), kCellsOfLine = 64 / sizeof(uint16_t);
 constexpr int64_t kFewCells = 128;  // most of which a tile asks for on its way down a tree
 
-template <typename Order, bool OneValue, typename Sum>
+// Width is that of the forest where it is known in advance, else 0.
+template <typename Order, int Width, typename Sum>
 void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t rows, int64_t apart, Sum* sums) {
   const DeepNode* nodes = forest.deep_nodes.data() + tree.first;
   const Sum* values = forest.values<Sum>().vectors.data() + tree.leaves;
@@ -223,10 +224,8 @@ void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t
     find_leaves(nodes, tree, tile, numbers);
     for (int64_t i = 0; i < kTileRows; ++i) {
       const int64_t place = Order::template position<Sum>(first + i);
-      if constexpr (OneValue)
-        own[place] += values[numbers[i]];
-      else
-        for (int64_t j = 0; j < forest.width; ++j) own[j * apart + place] += values[numbers[i] * forest.width + j];
+      const int64_t width = Width > 0 ? Width : forest.width;
+      for (int64_t j = 0; j < width; ++j) own[j * apart + place] += values[numbers[i] * width + j];
     }
   }
 }
@@ -260,8 +259,9 @@ void add_tree(const Forest& forest, const Tree& tree, const BlockColumn* columns
               const uint16_t* cells, Sum* sums) {
   const int64_t rows = 64 * planes.words, apart = planes.rows_apart();
   if (tree.shape == Shape::deep)
-    return forest.width == 1 ? deep<Order, true>(forest, tree, cells, rows, apart, sums)
-                             : deep<Order, false>(forest, tree, cells, rows, apart, sums);
+    return forest.width == 1   ? deep<Order, 1>(forest, tree, cells, rows, apart, sums)
+           : forest.width == 2 ? deep<Order, 2>(forest, tree, cells, rows, apart, sums)
+                               : deep<Order, 0>(forest, tree, cells, rows, apart, sums);
   if (tree.shape == Shape::walk) return walk<Order>(forest, tree, columns, rows, apart, sums);
   switch (tree.bits) {
     case 0:
