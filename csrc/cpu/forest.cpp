@@ -387,12 +387,18 @@ ops::Node node_of(const ForestSpec& s, int64_t i) {
 
 constexpr int64_t kPlaneBytes = 1024 * 1024;  // the L2 cache of the machines at hand
 
-// As many rows as keep their planes in the cache. Deep trees that do not fit it themselves are read anew for every
-// block, so that blocks must be long.
+// As many rows as keep their planes in the cache. Of deep trees that do not fit it, as many as keep their cells there,
+// or as many as may be, whichever reads less for a row: the trees anew for every block, or its cells for every tree.
 int64_t block_rows_for(const Forest& f) {
-  const auto planes = static_cast<int64_t>(f.planes.size());
-  const size_t deep = f.deep_nodes.size() * sizeof(DeepNode) + f.floats.vectors.size() * 4 + f.exact.vectors.size() * 8;
-  if (planes == 0 && deep > static_cast<size_t>(kPlaneBytes)) return kDeepBlockRows;
+  const auto planes = static_cast<int64_t>(f.planes.size()), trees = static_cast<int64_t>(f.trees.size());
+  const auto deep = static_cast<int64_t>(f.deep_nodes.size() * sizeof(DeepNode) + f.floats.vectors.size() * 4 +
+                                         f.exact.vectors.size() * 8);
+  if (planes == 0 && deep > kPlaneBytes) {
+    const auto cells = static_cast<int64_t>(f.cells.size() * sizeof(uint16_t));
+    int64_t rows = kDeepBlockRows;
+    while (rows > kPlaneBlockRows && rows * cells > kPlaneBytes / 2) rows /= 2;
+    return deep / rows < trees * cells ? rows : kDeepBlockRows;
+  }
   int64_t rows = kPlaneBlockRows;
   while (rows > kBlockRows && planes * rows / 8 > kPlaneBytes) rows /= 2;
   return rows;
