@@ -95,15 +95,6 @@ struct Cell {
   bool missing_right;
 };
 
-// Keeps a number in memory, from where it is loaded at no cost: compilers would put the places of rows or trees that
-// walk side by side into vector registers, only to take them out again for every step.
-template <typename T>
-void keep_in_memory(T& x) {
-#if defined(__GNUC__)
-  asm volatile("" : "+m"(x));
-#endif
-}
-
 struct Tree {
   Shape shape;
   uint8_t bits;    // of a leaf's number; 0: one leaf; of a deep tree its depth, up to 255

@@ -13,7 +13,7 @@ namespace mlcore::cpu {
 
 namespace {
 
-constexpr size_t kTogether = 16;  // trees: while one waits for its node, the others go on
+constexpr size_t kTogether = 8;  // trees: while one waits for its node, the others go on; places stay in registers
 
 // What a row's trees look at, and what they answer.
 struct Row {
@@ -71,39 +71,41 @@ void answer(const Rows& rows, Row& row) {
 // Places in a complete tree's heap, level by level; the last is that of the leaf.
 void complete(const Forest& forest, const int32_t* trees, size_t count, int bits, Row& row) {
   std::array<const int32_t*, kTogether> planes{};
-  std::array<int32_t, kTogether> at{};
+  std::array<size_t, kTogether> at{};
   for (size_t t = 0; t < kTogether; ++t)
     planes[t] = forest.plane_ids.data() + forest.trees[static_cast<size_t>(trees[t < count ? t : 0])].first;
   const uint8_t* answers = row.answers.data();
   for (int level = 0; level < bits; ++level)
-    for (size_t t = 0; t < kTogether; ++t) {
-      at[t] = 2 * at[t] + 1 + answers[planes[t][at[t]]];
-      keep_in_memory(at[t]);
-    }
+#pragma GCC unroll 8
+    for (size_t t = 0; t < kTogether; ++t) at[t] = 2 * at[t] + 1 + answers[planes[t][at[t]]];
+  const std::array<size_t, kTogether> leaf = at;  // apart from the places, which stay in registers
   for (size_t t = 0; t < count; ++t) {
     const auto tree = static_cast<size_t>(trees[t]);
-    row.values[tree] = forest.trees[tree].leaves + at[t] - ((int64_t{1} << bits) - 1);
+    row.values[tree] = forest.trees[tree].leaves + static_cast<int64_t>(leaf[t]) - ((int64_t{1} << bits) - 1);
   }
 }
 
 void deep(const Forest& forest, const int32_t* trees, size_t count, Row& row) {
   std::array<const DeepNode*, kTogether> nodes{};
-  std::array<uint32_t, kTogether> at{};
+  std::array<size_t, kTogether> at{};
   for (size_t t = 0; t < kTogether; ++t)
     nodes[t] = forest.deep_nodes.data() + forest.trees[static_cast<size_t>(trees[t < count ? t : 0])].first;
+  const uint16_t* cells = row.cells.data();
   for (bool moving = true; moving;) {
     for (int step = 0; step < 4; ++step)
+#pragma GCC unroll 8
       for (size_t t = 0; t < kTogether; ++t) {
         const DeepNode& node = nodes[t][at[t]];
-        at[t] = node.left + (node.code < row.cells[node.cell]);
-        keep_in_memory(at[t]);
+        at[t] = size_t{node.left} + (node.code < cells[node.cell] ? 1 : 0);
       }
     moving = false;
+#pragma GCC unroll 8
     for (size_t t = 0; t < kTogether; ++t) moving |= nodes[t][at[t]].left != at[t];
   }
+  const std::array<size_t, kTogether> leaf = at;  // apart from the places, which stay in registers
   for (size_t t = 0; t < count; ++t) {
     const Tree& tree = forest.trees[static_cast<size_t>(trees[t])];
-    row.values[static_cast<size_t>(trees[t])] = tree.leaves + nodes[t][at[t]].number() * forest.width;
+    row.values[static_cast<size_t>(trees[t])] = tree.leaves + nodes[t][leaf[t]].number() * forest.width;
   }
 }
 
@@ -141,6 +143,15 @@ void find_leaves(const Rows& rows, Row& row) {
 template <typename Sum>
 void add_leaves(const Forest& forest, const Row& row, Sum* sums) {
   const LeafValues<Sum>& values = forest.values<Sum>();
+  if (forest.outputs == 1) {  // the sum stays in a register
+    Sum sum = sums[0];
+    for (size_t t = 0; t < forest.trees.size(); ++t) {
+      const bool table = forest.trees[t].shape == Shape::complete;
+      sum += (table ? values.tables : values.vectors)[static_cast<size_t>(row.values[t])];
+    }
+    sums[0] = sum;
+    return;
+  }
   for (size_t t = 0; t < forest.trees.size(); ++t) {
     const Tree& tree = forest.trees[t];
     const bool table = tree.shape == Shape::complete;
