@@ -55,10 +55,6 @@ void encode_as(const int32_t* indices, const uint64_t* missing, const uint16_t* 
   }
 }
 
-}  // namespace
-
-namespace {
-
 // Four columns of four rows, 4 bytes a value.
 void gather_four(const char* start, int64_t stride, char* out, int64_t apart) {
   using Four = uint32_t __attribute__((vector_size(16)));

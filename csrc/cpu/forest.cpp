@@ -211,7 +211,10 @@ class Layout {
       const int32_t code = s_.pred_set[predicate] >= 0 ? 1 : s_.pred_code[predicate];
       answered = cell >= 0;
       size_t* known = nullptr;
-      if (is_leaf(left(node)) && is_leaf(right(node))) known = leaf_pair(number(left(node)), number(right(node)));
+      if (is_leaf(left(node)) && is_leaf(right(node))) {
+        const int64_t one = number(left(node));
+        known = leaf_pair(one, number(right(node)));
+      }
       const size_t next = known != nullptr && *known != 0 ? *known : places;
       node_at(place) = {static_cast<uint16_t>(code - 1), static_cast<uint16_t>(cell * kTileRows),
                         static_cast<uint32_t>(next)};
