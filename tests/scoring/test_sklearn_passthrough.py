@@ -165,8 +165,9 @@ def test_lightgbm_reads_large_integers_beside_labels_in_the_type_they_arrive_in(
     frame = frame.astype({"j": bool}) if booleans else frame
     model = stack(lgb(min_child_samples=2), forest(), stack_method="predict").fit(frame, frame["i"] % 2)
     assert_same(model, frame, frame)
-    with pytest.raises(SchemaMismatch, match=r"integers above 2\*\*24 beside labels"):
-        mlcore.compile(model).predict(pa.Table.from_pandas(frame))
+    for table in (frame, frame.assign(i=-(2**63)), frame.assign(i=-(2**24) - 1)):
+        with pytest.raises(SchemaMismatch, match=r"integers above 2\*\*24 beside labels"):
+            mlcore.compile(model).predict(pa.Table.from_pandas(table))
 
 
 @pytest.mark.parametrize("last", ["lines", "forest", "xgboost", "lightgbm", "catboost"])

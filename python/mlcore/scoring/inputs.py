@@ -206,17 +206,17 @@ def in_order(found: Sequence[str], names: Sequence[str], *, named: bool, joined:
         if len(found) != len(names):
             raise SchemaMismatch(f"the model takes {len(names)} columns, found {len(found)}")
         return list(range(len(names)))
+    given = found
     if joined:
         known = set(names)
         found = [name if name in known else name.replace(" ", "_") for name in found]
     for name in names:
         count = found.count(name)
-        if count != 1:
-            raise SchemaMismatch(
-                f"column '{name}' is missing; found: {', '.join(found[:40])}"
-                if count == 0
-                else f"column '{name}' stands {count} times"
-            )
+        if count == 0:
+            raise SchemaMismatch(f"column '{name}' is missing; found: {', '.join(given[:40])}")
+        if count > 1:
+            spelt = dict.fromkeys(f"'{as_given}'" for as_given, each in zip(given, found, strict=True) if each == name)
+            raise SchemaMismatch(f"column '{name}' stands {count} times, as {' and '.join(spelt)}")
     return [found.index(name) for name in names]
 
 
@@ -278,7 +278,7 @@ def _places(name: str, dictionary: pa.Array, categories: pa.Array) -> Array:
     if known != kind:
         raise SchemaMismatch(f"column '{name}': the model was trained on categories that are {known}, found {kind}")
     if kind == "numbers":
-        dictionary, categories = _as_numbers(dictionary, categories)
+        dictionary, categories = _as_numbers(name, dictionary, categories)
     found = pc.index_in(dictionary, value_set=categories.cast(dictionary.type))
     return np.asarray(pc.fill_null(found, len(categories)).to_numpy(zero_copy_only=False))
 
@@ -289,10 +289,14 @@ def _kind_of_categories(type_: pa.DataType) -> str:
     return "booleans" if pa.types.is_boolean(type_) else "numbers"
 
 
-def _as_numbers(*arrays: pa.Array) -> list[pa.Array]:
+def _as_numbers(name: str, *arrays: pa.Array) -> list[pa.Array]:
     """Arrays of numbers in one type; Arrow tells −0 from 0, and their sum with 0 does not."""
-    if all(pa.types.is_integer(array.type) for array in arrays):
+    integers = [array for array in arrays if pa.types.is_integer(array.type)]
+    if len(integers) == len(arrays):
         return [array.cast(pa.int64()) for array in arrays]
+    for bound in (bound for array in integers for bound in pc.min_max(array).as_py().values()):
+        if abs(bound) > 2**53:
+            raise SchemaMismatch(f"column '{name}': category {bound} is an integer beyond 2**53, the others are floats")
     return [pc.add(array.cast(pa.float64(), safe=False), 0.0) for array in arrays]
 
 

@@ -52,7 +52,8 @@ class Passed:
         if self.raw:
             return self._columns(answers, X)
         found = np.hstack([answers, self._matrix(X)])
-        if isinstance(X, pa.Table) and found.dtype.kind in "iu" and np.any(np.abs(found) > EXACT_FLOAT32):
+        exact = np.all((found <= EXACT_FLOAT32) & (found >= -EXACT_FLOAT32)) if found.dtype.kind in "iu" else True
+        if isinstance(X, pa.Table) and not exact:
             raise SchemaMismatch(
                 "integers above 2**24 beside labels are rounded by some libraries, but not where pandas makes objects of "
                 "their columns, which an Arrow table does not tell; pass a NumPy array or a pandas frame"
