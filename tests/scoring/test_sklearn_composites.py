@@ -105,6 +105,14 @@ def test_a_stream_is_read_once_for_all_parts(kind: str) -> None:
     assert np.array_equal(found, model.predict(X))
 
 
+def test_a_stream_is_read_once_for_the_first_model_and_the_trees_that_go_on() -> None:
+    model = GradientBoostingClassifier(n_estimators=4, init=DecisionTreeClassifier(max_depth=2)).fit(X, TWO)
+    scorer, table = mlcore.compile(model), pa.Table.from_pandas(X)
+    assert np.array_equal(scorer.predict(table.to_reader(100)), model.predict(X))
+    assert np.array_equal(scorer.margin(table.to_reader(100)).ravel(), model.decision_function(X))
+    assert np.array_equal(scorer.predict_proba(table.to_reader(100)), mlcore.compile(model).predict_proba(X))
+
+
 def test_a_stream_is_read_once_for_all_outputs() -> None:
     labels = np.column_stack([TWO == "yes", MANY == 10])
     model = DecisionTreeClassifier(max_depth=4).fit(X, labels)

@@ -162,24 +162,26 @@ class Boosted(Composite):
 
     def predict(self, X: Any) -> Array:
         """Return labels, or values."""
-        X = held(X)
-        return self._trees.predict(X, base_margin=self.begin(X, self.parts[0]))
+        return self._go_on(self._trees.predict, X)
 
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class."""
-        X = held(X)
-        return self._trees.predict_proba(X, base_margin=self.begin(X, self.parts[0]))
+        return self._go_on(self._trees.predict_proba, X)
 
     def margin(self, X: Any) -> Array:
         """Return the sums of the beginning and the leaves, as `Scorer.margin` does."""
-        X = held(X)
-        return self._trees.margin(X, base_margin=self.begin(X, self.parts[0]))
+        return self._go_on(self._trees.margin, X)
 
     decision_function = margin
 
     def leaf_ids(self, X: Any) -> Array:
         """Return the leaf each row reaches in each tree, without the first part's."""
         return self._trees.leaf_ids(X)
+
+    def _go_on(self, answer: Callable[..., Array], X: Any) -> Array:
+        """What the trees answer from the margins of the first part on; X, which may be a stream, is read once for both."""
+        X = held(X)
+        return answer(X, base_margin=self.begin(X, self.parts[0]))
 
     @property
     def _trees(self) -> Scorer:
