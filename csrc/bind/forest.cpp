@@ -32,6 +32,7 @@ std::map<std::string, int64_t> engines_of(const cpu::Forest& forest) {
                                                 {cpu::Shape::complete, "complete"},
                                                 {cpu::Shape::network, "network"},
                                                 {cpu::Shape::deep, "deep"},
+                                                {cpu::Shape::clusters, "deep"},
                                                 {cpu::Shape::walk, "walk"}};
   std::map<std::string, int64_t> found;
   for (const cpu::Tree& tree : forest.trees) ++found[names.at(tree.shape)];

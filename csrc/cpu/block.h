@@ -52,13 +52,14 @@ struct ExplainRoom;
 struct BlockRoom {
   int64_t rows;
   uint64_t* planes;  // of all planes, and for the slots of a network
-  uint16_t* cells;   // of all rows, cell by cell
+  uint16_t* cells;   // of all rows, as many as Forest::room_for_cells
   char* sums;        // a double for each output of all rows
 };
 
 // What one instruction set provides.
 struct Kernels {
-  bool levels;  // `bin` searches EdgeTable::levels
+  bool levels;    // `bin` searches EdgeTable::levels
+  bool clusters;  // walks down trees of them
   // Codes of `rows` contiguous values; NaN gets 0. Wide codes when the table has more than 255 edges.
   void (*bin)(const EdgeTable& table, const void* values, int64_t rows, void* codes);
   // Bit i set where value i is NaN (float types).

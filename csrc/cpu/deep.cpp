@@ -21,7 +21,7 @@ void keep_in_register(T& x) {
 
 }  // namespace
 
-void find_leaves(const DeepNode* nodes, const Tree& tree, const uint16_t* tile, int64_t* numbers) {
+void find_leaves(const DeepNode* nodes, const Tree& tree, const uint16_t* tile, uint32_t* numbers) {
   // Before the first look, as far as a full tree of as many nodes and a little more goes.
   int steps = std::min<int>(tree.bits, std::bit_width(static_cast<uint64_t>(tree.count)) + kSteps);
   size_t at[kTileRows] = {};
@@ -40,7 +40,7 @@ void find_leaves(const DeepNode* nodes, const Tree& tree, const uint16_t* tile, 
     moving = moved != 0;
   }
 #pragma GCC unroll 8
-  for (int64_t i = 0; i < kTileRows; ++i) numbers[i] = nodes[at[i]].number();
+  for (int64_t i = 0; i < kTileRows; ++i) numbers[i] = static_cast<uint32_t>(nodes[at[i]].number());
 }
 
 }  // namespace mlcore::cpu

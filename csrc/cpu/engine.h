@@ -184,50 +184,80 @@ inline void fill_cell(const Forest& forest, const BlockColumn* columns, const Ce
     const uint64_t* set = forest.sets.data() + cell.set * forest.set_words;
     for (int64_t row = 0; row < kBlockRows; ++row) out[row] = (set[out[row] >> 6] >> (out[row] & 63)) & 1;
   }
+  if (!forest.clusters.empty())
+    for (int64_t row = 0; row < kBlockRows; ++row) ++out[row];
   if (!column.any_missing) return;
   for (int64_t w = 0; w < kBlockWords; ++w)
     for (uint64_t left = column.missing[first / 64 + w]; left != 0; left &= left - 1)
       out[64 * w + __builtin_ctzll(left)] = cell.missing_right ? kNoCode : 0;
 }
 
-// Writes the cells that deep trees look at: of each kTileRows rows cell after cell, so that where a row's lies among
-// them is known without its number.
+// Writes the cells that trees look at: of each kTileRows rows cell after cell, so that where a row's lies among them is
+// known without its number; for clusters those of each row side by side.
 inline void fill_cells(const Forest& forest, const BlockColumn* columns, int64_t rows, uint16_t* cells) {
-  const auto count = static_cast<int64_t>(forest.cells.size());
+  const auto count = static_cast<int64_t>(forest.cells.size()), room = forest.room_for_cells();
   uint16_t codes[kBlockRows];
   for (int64_t first = 0; first < rows; first += kBlockRows)
     for (int64_t v = 0; v < count; ++v) {
       fill_cell(forest, columns, forest.cells[static_cast<size_t>(v)], first, codes);
-      for (int64_t row = 0; row < kBlockRows; row += kTileRows)
-        std::memcpy(cells + (first + row) * count + v * kTileRows, codes + row, sizeof(uint16_t) * kTileRows);
+      uint16_t* out = cells + first * room;
+      if (!forest.clusters.empty())
+        for (int64_t row = 0; row < kBlockRows; ++row) out[row * room + v] = codes[row];
+      else
+        for (int64_t row = 0; row < kBlockRows; row += kTileRows)
+          std::memcpy(out + row * room + v * kTileRows, codes + row, sizeof(uint16_t) * kTileRows);
     }
+}
+
+// Adds what the leaves with these numbers hold to the sums of rows from `first` on. Width is that of the forest where
+// it is known in advance, else 0.
+template <typename Order, int Width, typename Sum>
+void add_vectors(const Forest& forest, const Tree& tree, const uint32_t* numbers, int64_t count, int64_t first,
+                 int64_t apart, Sum* sums) {
+  const Sum* values = forest.values<Sum>().vectors.data() + tree.leaves;
+  const int64_t width = Width > 0 ? Width : forest.width;
+  Sum* own = sums + tree.output * apart;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t place = Order::template position<Sum>(first + i);
+    for (int64_t j = 0; j < width; ++j) own[j * apart + place] += values[numbers[i] * width + j];
+  }
 }
 
 constexpr int64_t kNodesOfLine = 64 / sizeof(DeepNode), kCellsOfLine = 64 / sizeof(uint16_t);
 constexpr int64_t kFewCells = 128;  // most of which a tile asks for on its way down a tree
 
-// Width is that of the forest where it is known in advance, else 0.
 template <typename Order, int Width, typename Sum>
 void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t rows, int64_t apart, Sum* sums) {
   const DeepNode* nodes = forest.deep_nodes.data() + tree.first;
-  const Sum* values = forest.values<Sum>().vectors.data() + tree.leaves;
-  Sum* own = sums + tree.output * apart;
   const auto count = static_cast<int64_t>(forest.cells.size());
   if (rows >= tree.count / kNodesOfLine)  // most of its lines will be asked for: at once is sooner than one by one
     for (int64_t i = 0; i < tree.count; i += kNodesOfLine) __builtin_prefetch(nodes + i, 0, 2);
   const int64_t ahead = count <= kFewCells ? kTileRows * count : 0;
-  int64_t numbers[kTileRows];
+  uint32_t numbers[kTileRows];
   for (int64_t first = 0; first < rows; first += kTileRows) {
     const uint16_t* tile = cells + first * count;
     const uint16_t* next = tile + kTileRows * count;  // asked for past the second cache, which is for the nodes
     for (int64_t c = 0; c < ahead; c += kCellsOfLine) __builtin_prefetch(next + c, 0, 0);
     find_leaves(nodes, tree, tile, numbers);
-    for (int64_t i = 0; i < kTileRows; ++i) {
-      const int64_t place = Order::template position<Sum>(first + i);
-      const int64_t width = Width > 0 ? Width : forest.width;
-      for (int64_t j = 0; j < width; ++j) own[j * apart + place] += values[numbers[i] * width + j];
-    }
+    add_vectors<Order, Width>(forest, tree, numbers, kTileRows, first, apart, sums);
   }
+}
+
+template <typename V, typename Order, int Width, typename Sum>
+void clusters(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t rows, int64_t apart, Sum* sums) {
+  const int64_t room = forest.room_for_cells();
+  uint32_t numbers[kClusterRows];
+  for (int64_t first = 0; first < rows; first += kClusterRows) {
+    V::find_leaves(forest.clusters.data() + tree.first, cells + first * room, room, numbers);
+    add_vectors<Order, Width>(forest, tree, numbers, kClusterRows, first, apart, sums);
+  }
+}
+
+template <typename V, typename Order, int Width, typename Sum>
+void add_deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t rows, int64_t apart, Sum* sums) {
+  if constexpr (V::clusters)
+    if (tree.shape == Shape::clusters) return clusters<V, Order, Width>(forest, tree, cells, rows, apart, sums);
+  deep<Order, Width>(forest, tree, cells, rows, apart, sums);
 }
 
 template <typename Order, typename Sum>
@@ -258,10 +288,10 @@ template <typename V, typename Order, typename Sum>
 void add_tree(const Forest& forest, const Tree& tree, const BlockColumn* columns, const Planes& planes,
               const uint16_t* cells, Sum* sums) {
   const int64_t rows = 64 * planes.words, apart = planes.rows_apart();
-  if (tree.shape == Shape::deep)
-    return forest.width == 1   ? deep<Order, 1>(forest, tree, cells, rows, apart, sums)
-           : forest.width == 2 ? deep<Order, 2>(forest, tree, cells, rows, apart, sums)
-                               : deep<Order, 0>(forest, tree, cells, rows, apart, sums);
+  if (tree.shape == Shape::deep || tree.shape == Shape::clusters)
+    return forest.width == 1   ? add_deep<V, Order, 1>(forest, tree, cells, rows, apart, sums)
+           : forest.width == 2 ? add_deep<V, Order, 2>(forest, tree, cells, rows, apart, sums)
+                               : add_deep<V, Order, 0>(forest, tree, cells, rows, apart, sums);
   if (tree.shape == Shape::walk) return walk<Order>(forest, tree, columns, rows, apart, sums);
   switch (tree.bits) {
     case 0:
@@ -294,7 +324,7 @@ void margins_in(const Forest& forest, const BlockColumn* columns, const BlockRoo
   const Planes planes{room.planes, room.rows / 64, (rows + kBlockRows - 1) / kBlockRows * kBlockWords};
   Sum* sums = reinterpret_cast<Sum*>(room.sums);
   fill_planes<V>(forest, columns, planes);
-  if (!forest.deep_nodes.empty()) fill_cells(forest, columns, 64 * planes.words, room.cells);
+  if (!forest.cells.empty()) fill_cells(forest, columns, 64 * planes.words, room.cells);
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t k = 0; k < forest.outputs; ++k)
       sums[k * room.rows + Order::template position<Sum>(row)] = out[row * forest.outputs + k];
@@ -448,7 +478,7 @@ namespace {
 
 template <typename V>
 constexpr Kernels kernels_over() {
-  return {V::levels, bin<V>, nan<V>, margins<V, float>, margins<V, double>, explain<V>};
+  return {V::levels, V::clusters, bin<V>, nan<V>, margins<V, float>, margins<V, double>, explain<V>};
 }
 
 }  // namespace

@@ -77,6 +77,7 @@ struct Avx2 {
   static constexpr int64_t register_bytes = 32;
   static constexpr bool two_level = true;
   static constexpr bool levels = false;
+  static constexpr bool clusters = false;
 
   static Reg load(const uint64_t* plane) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(plane)); }
   static Reg mux(Reg choose, Reg one, Reg zero) {

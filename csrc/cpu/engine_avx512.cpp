@@ -1,5 +1,6 @@
 // The forest on AVX-512 (F, BW, DQ, VL): 512 rows a register; called only where the machine has them.
 #include "core/simd512.h"
+#include "cpu/clusters512.h"
 #include "cpu/engine.h"
 #include "cpu/levels512.h"
 
@@ -75,6 +76,7 @@ struct Avx512 {
   static constexpr int64_t register_bytes = 64;
   static constexpr bool two_level = true;
   static constexpr bool levels = true;
+  static constexpr bool clusters = true;
 
   static Reg load(const uint64_t* plane) { return _mm512_load_si512(plane); }
   static Reg mux(Reg choose, Reg one, Reg zero) { return _mm512_ternarylogic_epi64(choose, one, zero, 0xca); }
@@ -208,6 +210,11 @@ struct Avx512 {
   }
   static void add(double* sums, __m512i values) {
     _mm512_store_pd(sums, _mm512_add_pd(_mm512_load_pd(sums), _mm512_castsi512_pd(values)));
+  }
+
+  // The numbers of the leaves that kClusterRows rows reach; `room` cells are a row's.
+  static void find_leaves(const Cluster* clusters, const uint16_t* cells, int64_t room, uint32_t* numbers) {
+    ClusterWalk(clusters, cells, room < kClusterCells)(numbers);
   }
 
   static uint64_t nan_bits(const float* x) {

@@ -9,6 +9,7 @@ struct Portable {
   static constexpr int64_t rows = 64;
   static constexpr bool two_level = false;
   static constexpr bool levels = false;
+  static constexpr bool clusters = false;
   static constexpr int64_t register_bytes = 8;
 
   static Reg load(const uint64_t* plane) { return *plane; }

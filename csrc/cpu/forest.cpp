@@ -6,11 +6,14 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <utility>
+
+#include "cpu/block.h"
 
 namespace mlcore::cpu {
 
@@ -88,7 +91,7 @@ void check_outputs(const ForestSpec& s) {
       refuse("tree " + std::to_string(t) + ": output out of range");
 }
 
-bool has_planes(Shape shape) { return shape != Shape::deep && shape != Shape::walk; }
+bool walks(Shape shape) { return shape == Shape::deep || shape == Shape::clusters || shape == Shape::walk; }
 
 constexpr size_t kMostCells = DeepNode::kLeaves / kTileRows;  // of a row: what DeepNode::cell can tell apart
 
@@ -134,9 +137,11 @@ class Layout {
     Tree made{shape, 0, s_.tree_output[tree], 0, 0, 0, first_};
     if (shape == Shape::deep)
       made.shape = s_.doubles ? deep(made, extent, f_.exact, doubles_) : deep(made, extent, f_.floats, floats_);
+    if (shape == Shape::clusters)
+      s_.doubles ? clusters(made, extent, f_.exact, doubles_) : clusters(made, extent, f_.floats, floats_);
     if (shape == Shape::deep) made.bits = static_cast<uint8_t>(std::min(extent.depth, 255));
     if (made.shape == Shape::walk) s_.doubles ? add_vectors(made, tree, f_.exact) : add_vectors(made, tree, f_.floats);
-    if (has_planes(shape)) {
+    if (!walks(shape)) {
       while ((int64_t{1} << made.bits) < extent.leaves) ++made.bits;
       if (shape != Shape::network) made.bits = static_cast<uint8_t>(extent.depth);
       made.leaves = static_cast<int64_t>(s_.doubles ? f_.exact.tables.size() : f_.floats.tables.size());
@@ -231,6 +236,52 @@ class Layout {
     }
     tree.count = static_cast<int64_t>(f_.deep_nodes.size()) - tree.first;
     return answered ? Shape::deep : Shape::walk;
+  }
+
+  // Cuts a tree into clusters.
+  template <typename Sum>
+  void clusters(Tree& tree, const Extent& extent, LeafValues<Sum>& values, LeafNumbers<Sum>& numbers) {
+    const auto held = [&](int32_t leaf) { return static_cast<const Sum*>(s_.node_value) + (first_ + leaf) * s_.width; };
+    tree.first = static_cast<int64_t>(f_.clusters.size());
+    tree.leaves = static_cast<int64_t>(values.vectors.size());
+    std::vector<ClusterNode> nodes;
+    std::vector<int32_t> ids;                              // of the nodes, within the tree
+    std::vector<std::pair<int32_t, size_t>> open{{0, 0}};  // a node, and its parent among `nodes`
+    while (!open.empty()) {
+      const auto [node, parent] = open.back();
+      open.pop_back();
+      const size_t at = nodes.size();
+      ids.push_back(node);
+      nodes.push_back({0, 0, 0, false, 1});
+      nodes[parent].right = static_cast<int32_t>(at);  // the right child comes last
+      if (is_leaf(node)) continue;
+      const int32_t predicate = s_.node_pred[first_ + node], set = s_.pred_set[predicate];
+      const auto cells = static_cast<int32_t>(f_.cells.size());
+      const auto [cell, added] = cell_numbers_.try_emplace({s_.pred_column[predicate], set, false}, cells);
+      if (added) f_.cells.push_back({s_.pred_column[predicate], set, false});
+      nodes[at].code = static_cast<uint16_t>(set >= 0 ? 1 : s_.pred_code[predicate]);
+      nodes[at].cell = static_cast<uint8_t>(cell->second);
+      nodes[at].missing_right = s_.pred_missing[predicate] != 0;
+      open.emplace_back(right(node), at);
+      open.emplace_back(left(node), at);
+    }
+    numbers.start(values.vectors, extent.leaves);
+    const auto known = [&](size_t leaf) { return numbers.of(held(ids[leaf]), s_.width, values.vectors); };
+    int64_t count = 0;
+    for (size_t at = 0; at < nodes.size(); ++at)
+      if (nodes[at].leaf()) count = std::max(count, known(at) + 1);
+    if (count <= kNearLeaves) {
+      cut(nodes, known, f_.clusters);
+    } else {  // one by one, those of a cluster together
+      count = 0;
+      values.vectors.resize(static_cast<size_t>(tree.leaves));
+      const auto next = [&](size_t leaf) {
+        values.vectors.insert(values.vectors.end(), held(ids[leaf]), held(ids[leaf]) + s_.width);
+        return count++;
+      };
+      cut(nodes, next, f_.clusters);
+    }
+    tree.count = static_cast<int64_t>(f_.clusters.size()) - tree.first;
   }
 
   // Where the tree has two leaves side by side that hold these, 0 where nowhere yet; null where either has come after
@@ -390,14 +441,25 @@ ops::Node node_of(const ForestSpec& s, int64_t i) {
 
 constexpr int64_t kPlaneBytes = 1024 * 1024;  // the L2 cache of the machines at hand
 
+// Whether trees can be cut into clusters that ask these predicates.
+bool suit_clusters(const ForestSpec& s, const std::vector<uint8_t>& used) {
+  std::set<std::pair<int32_t, int32_t>> cells;
+  for (size_t p = 0; p < used.size(); ++p) {
+    if (!used[p]) continue;
+    if (s.n_codes[s.pred_column[p]] > kNoCode) return false;
+    cells.emplace(s.pred_column[p], s.pred_set[p]);
+  }
+  return cells.size() <= kClusterCells;
+}
+
 // As many rows as keep their planes in the cache. Of deep trees that do not fit it, as many as keep their cells there,
 // or as many as may be, whichever reads less for a row: the trees anew for every block, or its cells for every tree.
 int64_t block_rows_for(const Forest& f) {
   const auto planes = static_cast<int64_t>(f.planes.size()), trees = static_cast<int64_t>(f.trees.size());
-  const auto deep = static_cast<int64_t>(f.deep_nodes.size() * sizeof(DeepNode) + f.floats.vectors.size() * 4 +
-                                         f.exact.vectors.size() * 8);
+  const auto deep = static_cast<int64_t>(f.deep_nodes.size() * sizeof(DeepNode) + f.clusters.size() * sizeof(Cluster) +
+                                         f.floats.vectors.size() * 4 + f.exact.vectors.size() * 8);
   if (planes == 0 && deep > kPlaneBytes) {
-    const auto cells = static_cast<int64_t>(f.cells.size() * sizeof(uint16_t));
+    const auto cells = f.room_for_cells() * static_cast<int64_t>(sizeof(uint16_t));
     int64_t rows = kDeepBlockRows;
     while (rows > kPlaneBlockRows && rows * cells > kPlaneBytes / 2) rows /= 2;
     return deep / rows < trees * cells ? rows : kDeepBlockRows;
@@ -455,7 +517,7 @@ std::vector<int32_t> number_planes(const ForestSpec& s, const std::vector<uint8_
 
 Forest prepare(const ForestSpec& s) {
   check(s);
-  std::vector<uint8_t> used(static_cast<size_t>(s.predicates), 0);
+  std::vector<uint8_t> planes(static_cast<size_t>(s.predicates), 0), cells = planes;  // that are asked for
   std::vector<Extent> extents(static_cast<size_t>(s.trees));
   int64_t most_leaves = 0, deep_nodes = 0;  // of deep trees
   for (int64_t t = 0; t < s.trees; ++t) {
@@ -465,22 +527,30 @@ Forest prepare(const ForestSpec& s) {
       most_leaves = std::max(most_leaves, extent.leaves);
       deep_nodes += 2 * extent.leaves - 1;
     }
-    if (has_planes(shape))
-      for (int64_t i = s.tree_start[t]; i < s.tree_start[t + 1]; ++i)
-        if (s.node_pred[i] >= 0) used[static_cast<size_t>(s.node_pred[i])] = 1;
+    if (shape == Shape::walk) continue;
+    for (int64_t i = s.tree_start[t]; i < s.tree_start[t + 1]; ++i)
+      if (s.node_pred[i] >= 0) (shape == Shape::deep ? cells : planes)[static_cast<size_t>(s.node_pred[i])] = 1;
   }
+  const bool clustered = kernels().clusters && s.engine != Engine::rows && most_leaves <= kMostClusters &&
+                         suit_clusters(s, cells);
+  const auto shape = [&](int64_t tree) {
+    const Shape found = shape_of(extents[static_cast<size_t>(tree)], s.engine);
+    return found == Shape::deep && clustered ? Shape::clusters : found;
+  };
   Forest f;
   f.doubles = s.doubles;
   f.outputs = s.outputs;
   f.width = s.width;
-  f.zero_cells = std::min<int64_t>((most_leaves + DeepNode::kLeaves - 1) / DeepNode::kLeaves, kMostCells);
-  f.deep_nodes.reserve(static_cast<size_t>(deep_nodes));
+  if (!clustered) {
+    f.zero_cells = std::min<int64_t>((most_leaves + DeepNode::kLeaves - 1) / DeepNode::kLeaves, kMostCells);
+    f.deep_nodes.reserve(static_cast<size_t>(deep_nodes));
+  }
   f.cells.assign(static_cast<size_t>(f.zero_cells), {-1, -1, false});
-  Layout layout(s, f, number_planes(s, used, f));
+  Layout layout(s, f, number_planes(s, planes, f));
   f.nodes.reserve(static_cast<size_t>(s.nodes));
   for (int64_t i = 0; i < s.nodes; ++i) f.nodes.push_back(node_of(s, i));
   for (int64_t t = 0; t < s.trees; ++t)
-    layout.add(t, shape_of(extents[static_cast<size_t>(t)], s.engine), extents[static_cast<size_t>(t)]);
+    layout.add(t, shape(t), extents[static_cast<size_t>(t)]);
   f.block_rows = block_rows_for(f);
   return f;
 }

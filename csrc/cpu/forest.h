@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "cpu/clusters.h"
 #include "ops/forest.h"
 
 namespace mlcore::cpu {
@@ -55,6 +56,7 @@ enum class Shape : uint8_t {
   complete,   // to depth kMostBits, leaves above the last level repeated below themselves; muxes are known in advance
   network,    // up to 2^kMostBits leaves at any depth; its muxes are listed
   deep,       // node by node, rows side by side
+  clusters,   // as deep ones, but several nodes at a time
   walk        // node by node, row by row: what the others cannot do
 };
 
@@ -89,7 +91,8 @@ struct DeepNode {
 };
 
 // What a deep forest asks of a row: a column's code, or whether it lies in a set. Missing stands for the lowest or the
-// highest value, so that a comparison sends it where it must go.
+// highest value, so that a comparison sends it where it must go. For clusters 0 stands for missing, and whatever else is
+// one more.
 struct Cell {
   int32_t column, set;
   bool missing_right;
@@ -100,9 +103,9 @@ struct Tree {
   uint8_t bits;    // of a leaf's number; 0: one leaf; of a deep tree its depth, up to 255
   int32_t output;  // the first output that leaf values are added to
   int64_t first;   // oblivious: offset of `bits` plane numbers; complete: of 2^bits - 1 in heap order; network: of its
-                   // muxes; deep: of its nodes
-  int64_t count;   // muxes, or nodes of a deep tree
-  int64_t leaves;  // offset of a table of max(kFewestLeaves, 2^bits) values for each of `width` outputs; deep and walk:
+                   // muxes; deep: of its nodes; clusters: of those
+  int64_t count;   // muxes, nodes of a deep tree, or clusters
+  int64_t leaves;  // offset of a table of max(kFewestLeaves, 2^bits) values for each of `width` outputs; others:
                    // of its vectors
   int64_t root;    // offset of the tree's nodes
 };
@@ -111,7 +114,7 @@ struct Tree {
 template <typename Sum>
 struct LeafValues {
   std::vector<Sum> tables;     // by leaf number, of trees that have one
-  std::vector<Sum> vectors;    // `width` each, of deep trees by the leaf's number, of others that walk by node
+  std::vector<Sum> vectors;    // `width` each, of deep trees and clusters by the leaf's number, of others by node
   std::vector<uint8_t> bytes;  // the tables' float values as four byte planes each, for shuffles
   // The bits of a table's values: all their lowest pieces, then the next, of 32 bits, or of 16 from kBitsOfShortPieces
   // on.
@@ -138,11 +141,18 @@ struct Forest : Questions {
   std::vector<int32_t> plane_ids;
   std::vector<Mux> muxes;
   std::vector<DeepNode> deep_nodes;
+  std::vector<Cluster> clusters;  // no deep nodes then
   std::vector<Cell> cells;
   int64_t zero_cells = 0;  // the first of them, which always hold 0
   std::vector<ops::Node> nodes;
   LeafValues<float> floats;
   LeafValues<double> exact;
+
+  // Of a row.
+  int64_t room_for_cells() const {
+    const auto count = static_cast<int64_t>(cells.size());
+    return clusters.empty() ? count : count <= kClusterCells / 2 ? kClusterCells / 2 : kClusterCells;
+  }
 
   template <typename Sum>
   const LeafValues<Sum>& values() const {

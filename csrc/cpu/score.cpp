@@ -48,7 +48,7 @@ void for_blocks(const Cut& cut, Work work) {
 // Scratch and counts of one worker.
 struct Worker {
   Worker(const Forest& forest, const std::vector<RawColumn>& raw, int64_t block)
-      : scratch(forest, block, static_cast<int64_t>(forest.cells.size()), forest.outputs),
+      : scratch(forest, block, forest.room_for_cells(), forest.outputs),
         columns(block_columns(forest, scratch)),
         counts(raw.size()) {
     for (size_t c = 0; c < raw.size(); ++c)

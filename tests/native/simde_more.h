@@ -62,3 +62,17 @@ inline simde__m128i mlcore_cvtepi32_epi8(simde__m512i numbers) {
   return simde_mm_loadu_si128(reinterpret_cast<const simde__m128i*>(out));
 }
 #define _mm512_cvtepi32_epi8 mlcore_cvtepi32_epi8
+
+template <typename Ask>
+uint16_t mlcore_words_mask(simde__m256i a, simde__m256i b, Ask ask) {
+  uint16_t x[16], y[16];
+  simde_mm256_storeu_si256(reinterpret_cast<simde__m256i*>(x), a);
+  simde_mm256_storeu_si256(reinterpret_cast<simde__m256i*>(y), b);
+  unsigned found = 0;
+  for (int i = 0; i < 16; ++i) found |= static_cast<unsigned>(ask(x[i], y[i])) << i;
+  return static_cast<uint16_t>(found);
+}
+#define _mm256_cmpgt_epu16_mask(a, b) mlcore_words_mask(a, b, [](uint16_t x, uint16_t y) { return x > y; })
+#define _mm256_mask_testn_epi16_mask(k, a, b) \
+  ((k) & mlcore_words_mask(a, b, [](uint16_t x, uint16_t y) { return (x & y) == 0; }))
+#define _mm256_cmpeq_epi16_mask(a, b) mlcore_words_mask(a, b, [](uint16_t x, uint16_t y) { return x == y; })

@@ -166,9 +166,16 @@ def _values_of(sources: Mapping[int, Source], raw: Array) -> dict[int, Array]:
 
 
 def _predicates(plain: Array, codes: Array, members: Array, *, missing: Array, inverted: Array) -> Predicates:
-    """Predicates of which the `plain` ones are thresholds, `codes`, and the others sets, `members`."""
+    """Predicates of which the `plain` ones are thresholds, `codes`, and the others sets, `members`.
+
+    A set of the highest codes is a threshold as well; without any, it is one that no code reaches.
+    """
     threshold, member_row = np.zeros(len(plain), np.int64), np.full(len(plain), -1)
-    threshold[plain], member_row[~plain] = codes, np.arange(len(members))
+    lowest = members.shape[1] - np.count_nonzero(members, axis=1)
+    rising = (lowest > 0) & np.all(members == (np.arange(members.shape[1]) >= lowest[:, None]), axis=1)
+    threshold[plain], threshold[np.flatnonzero(~plain)[rising]] = codes, lowest[rising]
+    members = members[~rising]
+    member_row[np.flatnonzero(~plain)[~rising]] = np.arange(len(members))
     return Predicates(threshold, member_row, members, missing ^ inverted, inverted)
 
 

@@ -131,6 +131,8 @@ def _samples(by_tree: bool) -> dict[str, Callable[[], tuple[Any, ...]]]:
         "several spans": partial(make, [shaped(full, 2), shaped(chain, 9)], 17_000),
         "500 stumps": partial(make, [shaped(full, 1)] * 500, 70),
         "chains": partial(make, deep, 300),
+        "chains, 40 columns": partial(make, deep, 300, n_codes=(9, 300) * 20, asked=900),
+        "65,536 leaves": partial(make, [shaped(full, 16)], 130),
         "no trees": partial(make, [], 100),
         "no trees, no columns": partial(make, [], 100, n_codes=(), asked=0, sets=0),
         "leaves alone, no columns": partial(make, [shaped(full, 0)] * 3, 100, n_codes=(), asked=0, sets=0),

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+namespace mlcore::cpu {
+
+constexpr int kClusterNodes = 15;           // at most
+constexpr int64_t kClusterCells = 64;       // at most, of a row: what two registers hold
+constexpr int64_t kClusterRows = 256;       // that stand in clusters at a time
+constexpr int64_t kNearLeaves = 32768;      // among which a way out can tell its leaf
+constexpr int64_t kMostClusters = 1 << 24;  // of a tree: their offsets have 32 bits
+
+// Nodes of a tree that hang together, all asked at once. Of the ways out of them a row takes the one whose nodes all
+// answer as it asks. Nodes and ways out beyond those that there are: no row goes right, and none goes out.
+struct alignas(32) Cluster {
+  std::array<uint16_t, 16> code{};   // of each node: rows whose cell holds more go right
+  std::array<uint16_t, 16> asked{};  // of each way out: the nodes on it, a bit each
+  std::array<uint16_t, 16> right{};  // and which of them send a row there to their right
+  std::array<uint16_t, 16> leads{};  // to a leaf: twice its number after `leaves`; or, plus one, as many bytes after `next`
+  std::array<uint8_t, 16> cell{};    // that each node asks
+  uint32_t next = 0;                 // of the clusters below: how many bytes after the tree's first the first of them lies
+  uint32_t leaves = 0;               // twice the number that those of the leaves count from
+  uint16_t missing = 0;              // the nodes where rows whose cell holds 0 go right
+};
+
+// A node of a tree to be cut; depth first, so that its left child comes next.
+struct ClusterNode {
+  int32_t right;  // child; 0: a leaf
+  uint16_t code;
+  uint8_t cell;
+  bool missing_right;
+  float weight;  // of the rows that reach a leaf
+
+  bool leaf() const { return right == 0; }
+};
+
+// Cuts a tree into clusters, of which rows pass few, and appends them: the root's first, those below one side by side.
+// `number` says each leaf's; those of one cluster are less than kNearLeaves apart.
+void cut(const std::vector<ClusterNode>& nodes, const std::function<int64_t(size_t leaf)>& number,
+         std::vector<Cluster>& clusters);
+
+}  // namespace mlcore::cpu
