@@ -218,6 +218,34 @@ def test_a_profile_and_transformers_read_frames() -> None:
     assert np.array_equal(own_columns().fit(chunked).transform(chunked), own_columns().fit(rows).transform(rows))
 
 
+@pytest.mark.parametrize("kind", CATEGORIES)
+def test_categories_that_are_all_null_have_no_type_and_are_missing(kind: str) -> None:
+    """As pandas' categories of nothing are."""
+    model = CATEGORIES[kind]().fit(KINDS_PANDAS, LABELS)
+    scorer = mlcore.compile(model)
+    for size in (1, ROWS):
+        frame = KINDS[:size].with_columns(kind=pl.lit(None))
+        if kind == "catboost":
+            with pytest.raises(DataError, match="column 'kind' has a missing value"):
+                scorer.predict(frame)
+        elif kind == "lightgbm":
+            with pytest.raises(SchemaMismatch, match="trained on 2 columns of categories, found 1: size"):
+                scorer.predict(frame)
+        else:
+            rows = KINDS_PANDAS[:size].assign(kind=pd.Categorical([None] * size, categories=list("abcd")))
+            np.testing.assert_allclose(scorer.predict_proba(frame), model.predict_proba(rows), rtol=0, atol=1e-6)
+            assert_same(scorer, frame, rows)
+            assert_same(scorer, pa.table(frame), rows)
+
+
+def test_a_pipeline_takes_text_that_is_all_null() -> None:
+    model = make_pipeline(columns(), forest()).fit(KINDS, LABELS)
+    rows = KINDS.with_columns(kind=pl.lit(None, pl.String))
+    scorer = mlcore.compile(model)
+    assert np.array_equal(scorer.predict_proba(rows), model.predict_proba(rows))
+    assert_same(scorer, KINDS.with_columns(kind=pl.lit(None)), rows.to_pandas())
+
+
 WRONG: dict[str, tuple[Callable[[pl.DataFrame], Any], str]] = {
     "missing": (lambda rows: rows.drop("kind"), "column 'kind' is missing; found: a, b, size"),
     "number": (lambda rows: rows.with_columns(kind=1.5), "column 'kind': (the model expects|CatBoost's) categories"),

@@ -60,6 +60,7 @@ def blocks(
     types: Mapping[str, pa.DataType] | None,
     missing: float,
     conventions: Conventions,
+    of_categories: Collection[str] = (),
     of_hashes: Collection[str] = (),
 ) -> Iterator[Block]:
     """Yield the columns `names` of X in blocks: by name where both sides have names, by position otherwise.
@@ -71,12 +72,13 @@ def blocks(
         types: of a Bundle's schema, which columns are cast to: floats round, integers and times must fit.
         missing: the number that stands for a missing value beside NaN; NaN for none.
         conventions: what the model's library does with its inputs.
-        of_hashes: the columns whose categories the model knows by their hashes.
+        of_categories: the columns that must hold categories.
+        of_hashes: those whose categories the model knows by their hashes.
 
     Raises:
         SchemaMismatch: a column is missing, there are too few or too many, or one has another type.
     """
-    for block in _blocks(X, names, named, types, conventions, of_hashes):
+    for block in _blocks(X, names, named, types, conventions, of_categories, of_hashes):
         yield block if math.isnan(missing) else _without(block, missing)
 
 
@@ -86,11 +88,12 @@ def _blocks(
     named: bool,
     types: Mapping[str, pa.DataType] | None,
     conventions: Conventions,
+    of_categories: Collection[str],
     of_hashes: Collection[str],
 ) -> Iterator[Block]:
     if is_sparse(X):
         for part in _dense(X, conventions.absent):
-            yield from _blocks(part, names, named, types, conventions, of_hashes)
+            yield from _blocks(part, names, named, types, conventions, of_categories, of_hashes)
         return
     if isinstance(X, np.ndarray):
         if X.ndim != 2 or X.shape[1] != len(names):
@@ -105,7 +108,7 @@ def _blocks(
     table = table.select(places).rename_columns(list(names))
     if conventions.refuses_times and types is None:
         _refuse_times(table)
-    table = hashed(_cast(table, types), of_hashes)
+    table = _typed_nulls(hashed(_cast(table, types), of_hashes), of_categories)
     if not conventions.recodes_numbers:
         table = _without_coded_numbers(table)
     for batch in table.to_batches():
@@ -120,6 +123,14 @@ def _refuse_times(table: pa.Table) -> None:
                 f"column '{field.name}' holds {field.type}, which the model's library refuses; cast it to the numbers that "
                 "the model was trained on"
             )
+
+
+def _typed_nulls(table: pa.Table, of_categories: Collection[str]) -> pa.Table:
+    """The table with columns of nulls alone, which have no type, as categories where these are read."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_null(field.type) and field.name in of_categories:
+            table = table.set_column(index, field.name, table.column(index).cast(pa.string()))
+    return table
 
 
 def _without_coded_numbers(table: pa.Table) -> pa.Table:

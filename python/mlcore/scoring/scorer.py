@@ -37,7 +37,7 @@ from mlcore.scoring.inputs import (
     used_columns,
 )
 from mlcore.scoring.line import Array
-from mlcore.scoring.plan import Kind, Plan, build, float_types, parts
+from mlcore.scoring.plan import Kind, Plan, build, float_types, names_categories, parts
 from mlcore.scoring.tally import Tally
 from mlcore.scoring.whole import Whole
 
@@ -336,6 +336,14 @@ class Scorer:
         return tuple(feature for feature in self.features if feature.accepts is not None)
 
     @cached_property
+    def _of_categories(self) -> frozenset[str]:
+        """The columns that must hold categories."""
+        pairs = zip(self.features[: self._raw_features], self.model.stored_categories, strict=False)
+        return frozenset(
+            feature.column for feature, stored in pairs if stored is not None or names_categories(feature.steps)
+        )
+
+    @cached_property
     def _of_hashes(self) -> frozenset[str]:
         """The columns whose categories the model knows by their hashes."""
         if not self._conventions.hashes_categories or not isinstance(self.model, TreeEnsemble):
@@ -372,7 +380,7 @@ class Scorer:
             X = used_columns(X, self.inputs, self.columns, named=self.named)
         found = blocks(
             X, self.columns, named=self.named, types=self.types, missing=self.missing, conventions=self._conventions,
-            of_hashes=self._of_hashes,
+            of_categories=self._of_categories, of_hashes=self._of_hashes,
         )  # fmt: skip
         if self._raw_features == len(self.features):
             return found
