@@ -231,7 +231,7 @@ class Scorer:
             model's own, after transforms, in the order of `model.feature_names`.
 
         Raises:
-            UnsupportedModel: the model does not hold its nodes' cover, its leaves hold vectors, or it is a network.
+            UnsupportedModel: the model does not hold its nodes' cover, its leaves are linear, or it is a network.
         """
         if isinstance(self.model, NeuralNetwork):
             raise UnsupportedModel(f"{self.model.objective} is a network; only trees and linear models are explained")
