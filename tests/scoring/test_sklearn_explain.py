@@ -7,8 +7,13 @@ from itertools import combinations
 from math import comb
 from typing import Any
 
+import catboost
+import lightgbm
 import numpy as np
+import pyarrow as pa
 import pytest
+import xgboost
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     GradientBoostingRegressor,
@@ -17,12 +22,15 @@ from sklearn.ensemble import (
     IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
+    StackingRegressor,
+    VotingClassifier,
     VotingRegressor,
 )
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import mlcore
 from mlcore.errors import DataError, UnsupportedModel
@@ -158,14 +166,138 @@ def test_a_missing_value_is_refused_where_the_margin_refuses_it() -> None:
             mlcore.compile(model).explain(rows)
 
 
+def forest_of_classes() -> Any:
+    return RandomForestClassifier(4, max_depth=4, n_jobs=1, random_state=0)
+
+
+def encoder() -> Any:
+    return make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), [0]), remainder="passthrough", sparse_threshold=0
+    )
+
+
+VOTES: dict[str, Callable[[], Any]] = {
+    "forests": lambda: [RandomForestRegressor(4, n_jobs=1, random_state=0), HistGradientBoostingRegressor(max_iter=4)],
+    "libraries": lambda: [
+        xgboost.XGBRegressor(n_estimators=5, n_jobs=1),
+        lightgbm.LGBMRegressor(n_estimators=5, n_jobs=1, verbose=-1),
+        catboost.CatBoostRegressor(iterations=5, verbose=0, thread_count=1, allow_writing_files=False),
+    ],
+    "averaged": lambda: [
+        lightgbm.LGBMRegressor(
+            boosting_type="rf", n_estimators=5, subsample=0.5, subsample_freq=1, n_jobs=1, verbose=-1
+        ),
+        Ridge(),
+    ],
+    "pipelines": lambda: [make_pipeline(StandardScaler(), Ridge()), make_pipeline(turned(), tree()), tree()],
+}
+
+
+def tree() -> Any:
+    return DecisionTreeRegressor(max_depth=5)
+
+
+def turned() -> Any:
+    """Columns in another order, one of them left out."""
+    return make_column_transformer((StandardScaler(), [3, 1]), ("passthrough", [0]))
+
+
+@pytest.mark.parametrize("weights", [None, [1, 2.5, 0.5]])
+@pytest.mark.parametrize("kind", VOTES)
+def test_values_of_a_vote_are_the_mean_of_its_models(kind: str, weights: Any) -> None:
+    models = VOTES[kind]()
+    weights = weights and weights[: len(models)]
+    vote = VotingRegressor([(f"m{i}", model) for i, model in enumerate(models)], weights=weights).fit(X, SCORE)
+    found = mlcore.compile(vote).explain(X)
+    wanted = np.zeros((len(models), ROWS, FEATURES + 1))
+    for place, model in enumerate(vote.estimators_):
+        own = mlcore.compile(model).explain(X)
+        columns = [3, 1, 0, -1] if kind == "pipelines" and place == 1 else slice(None)
+        wanted[place][:, columns] = own / (5 if kind == "averaged" and place == 0 else 1)
+    np.testing.assert_allclose(found, np.average(wanted, axis=0, weights=weights), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.sum(axis=1), vote.predict(X), rtol=0, atol=1e-5)
+    table = pa.table(dict(zip("abcd", X.T, strict=True)))
+    assert mlcore.compile(vote).explain(table.to_reader(100)).tobytes() == found.tobytes()
+    assert mlcore.compile(vote).explain(X[:0]).shape == (0, FEATURES + 1)
+
+
+def test_values_of_a_soft_vote_of_forests_are_shapleys() -> None:
+    members = [
+        ("f", RandomForestClassifier(2, max_depth=4, random_state=0)),
+        ("t", DecisionTreeClassifier(max_depth=4)),
+    ]
+    vote = VotingClassifier(members, voting="soft", weights=[3, 1]).fit(X, CLASSES)
+    found, (grown, single) = mlcore.compile(vote).explain(X), vote.estimators_
+    forests = [[each.tree_ for each in grown.estimators_], [single.tree_]]
+    wanted = [0.75 * shapley(forests[0], row) / 2 + 0.25 * shapley(forests[1], row) for row in X[:6]]
+    np.testing.assert_allclose(found[:6], wanted, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.sum(axis=2), vote.predict_proba(X), rtol=0, atol=1e-12)
+
+
+def test_values_of_a_vote_behind_transformers_are_of_what_these_give() -> None:
+    rows = np.floor(X)
+    pipeline = make_pipeline(encoder(), VotingRegressor([("t", tree()), ("r", Ridge())])).fit(rows, SCORE)
+    found, made = mlcore.compile(pipeline).explain(rows), pipeline[0].transform(rows)
+    single, line = pipeline[1].estimators_
+    wanted = (mlcore.compile(single).explain(made) + mlcore.compile(line).explain(made)) / 2
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
+
+
+def test_values_of_boosting_that_begins_with_a_forest_are_both_sums() -> None:
+    start = RandomForestRegressor(2, max_depth=3, n_jobs=1, random_state=0)
+    model = GradientBoostingRegressor(n_estimators=3, init=start, random_state=0).fit(X, SCORE)
+    found = mlcore.compile(model).explain(X)
+    first = [each.tree_ for each in model.init_.estimators_]
+    then = [each.tree_ for each in model.estimators_.ravel()]
+    wanted = [shapley(first, row) / 2 + 0.1 * shapley(then, row) for row in X[:6]]
+    np.testing.assert_allclose(found[:6], wanted, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.sum(axis=1), model.predict(X), rtol=0, atol=1e-12)
+
+
+def test_values_of_several_outputs_of_classes_are_a_list() -> None:
+    model = RandomForestClassifier(3, max_depth=4, random_state=0).fit(X, np.stack([CLASSES, CLASSES > 1], axis=1))
+    found = mlcore.compile(model).explain(X)
+    assert [values.shape for values in found] == [(ROWS, 3, FEATURES + 1), (ROWS, 2, FEATURES + 1)]
+    for values, probabilities in zip(found, model.predict_proba(X), strict=True):
+        np.testing.assert_allclose(values.sum(axis=2), probabilities, rtol=0, atol=1e-12)
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "network": (
         lambda: MLPRegressor(hidden_layer_sizes=(3,), max_iter=2000, tol=1e-2).fit(X, SCORE),
         "MLPRegressor is a network",
     ),
-    "vote": (
-        lambda: VotingRegressor([("a", LinearRegression()), ("b", LinearRegression())]).fit(X, SCORE),
+    "labels": (
+        lambda: VotingClassifier([("f", forest_of_classes()), ("g", forest_of_classes())]).fit(X, CLASSES),
         "Vote: what several models give together is not explained",
+    ),
+    "stack": (
+        lambda: StackingRegressor([("f", RandomForestRegressor(2)), ("r", Ridge())], cv=2).fit(X, SCORE),
+        "Stack: what several models give together is not explained",
+    ),
+    "vote of stacks": (
+        lambda: VotingRegressor([("s", StackingRegressor([("r", Ridge())], cv=2))]).fit(X, SCORE),
+        "a vote of a Stack is not explained",
+    ),
+    "vote of margins": (
+        lambda: VotingClassifier([("g", GradientBoostingClassifier(n_estimators=2))], voting="soft").fit(X, CLASSES),
+        "a vote of sklearn's GradientBoostingClassifier.* is not explained: what features add up to is not what it says",
+    ),
+    "vote of exponents": (
+        lambda: VotingRegressor([("x", xgboost.XGBRegressor(objective="count:poisson", n_jobs=1))]).fit(
+            X, np.exp(SCORE)
+        ),
+        "a vote of xgboost's count:poisson is not explained",
+    ),
+    "vote of encoders": (
+        lambda: VotingRegressor([("k", make_pipeline(encoder(), Ridge())), ("r", Ridge())]).fit(np.floor(X), SCORE),
+        "several features of column 'f0'",
+    ),
+    "vote of steps after steps": (
+        lambda: make_pipeline(
+            StandardScaler(), VotingRegressor([("k", make_pipeline(StandardScaler(), Ridge())), ("r", Ridge())])
+        ).fit(X, SCORE),
+        "a vote behind transformers is not explained where more of them stand before one of its models",
     ),
 }
 
