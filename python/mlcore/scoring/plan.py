@@ -216,6 +216,7 @@ def _listed_categories(
         raise SchemaMismatch(
             f"the model was trained on {len(model.category_lists)} columns of categories, found {len(found)}"
             + (f": {', '.join(found[:40])}" if found else "")
+            + "; categories are strings, or what pandas or Arrow's dictionaries hold"
         )
     lists = dict(zip(found, model.category_lists, strict=True))
     return tuple(None if feature.steps else lists.get(feature.column) for feature in features)

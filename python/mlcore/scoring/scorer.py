@@ -19,6 +19,7 @@ from mlcore.models import LinearModel, Model, NeuralNetwork, TreeEnsemble
 from mlcore.preprocessing.features import Feature, Match
 from mlcore.profile import CategoricalColumn, NumericColumn, Profile
 from mlcore.scoring import conventions, linear, links, neural
+from mlcore.scoring.categories import CategoryColumns
 from mlcore.scoring.combined import combined
 from mlcore.scoring.conventions import Conventions
 from mlcore.scoring.explain import explainer_arrays, refuse_unexplained
@@ -336,20 +337,20 @@ class Scorer:
         return tuple(feature for feature in self.features if feature.accepts is not None)
 
     @cached_property
-    def _of_categories(self) -> frozenset[str]:
-        """The columns that must hold categories."""
-        pairs = zip(self.features[: self._raw_features], self.model.stored_categories, strict=False)
-        return frozenset(
-            feature.column for feature, stored in pairs if stored is not None or names_categories(feature.steps)
+    def _categories(self) -> CategoryColumns:
+        """The columns that the model, or the transformers before it, read categories from."""
+        raw = self.features[: self._raw_features]
+        stored = {
+            feature.column
+            for feature, known in zip(raw, self.model.stored_categories, strict=False)
+            if known is not None
+        }
+        lists = self.model.category_lists if isinstance(self.model, TreeEnsemble) and not self.transformed else ()
+        return CategoryColumns(
+            named=frozenset(stored.union(feature.column for feature in raw if names_categories(feature.steps))),
+            listed=len(lists),
+            hashed=frozenset(stored if self._conventions.hashes_categories else ()),
         )
-
-    @cached_property
-    def _of_hashes(self) -> frozenset[str]:
-        """The columns whose categories the model knows by their hashes."""
-        if not self._conventions.hashes_categories or not isinstance(self.model, TreeEnsemble):
-            return frozenset()
-        pairs = zip(self.features[: self._raw_features], self.model.stored_categories, strict=False)
-        return frozenset(feature.column for feature, stored in pairs if stored is not None)
 
     @property
     def _own(self) -> np.dtype[Any]:
@@ -380,7 +381,7 @@ class Scorer:
             X = used_columns(X, self.inputs, self.columns, named=self.named)
         found = blocks(
             X, self.columns, named=self.named, types=self.types, missing=self.missing, conventions=self._conventions,
-            of_categories=self._of_categories, of_hashes=self._of_hashes,
+            categories=self._categories,
         )  # fmt: skip
         if self._raw_features == len(self.features):
             return found
