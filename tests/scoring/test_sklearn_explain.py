@@ -243,6 +243,20 @@ def test_values_of_a_vote_behind_transformers_are_of_what_these_give() -> None:
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
 
 
+def test_values_of_a_stack_under_a_line_are_weighted_sums() -> None:
+    members = [("p", make_pipeline(turned(), tree())), ("t", tree()), ("g", GradientBoostingRegressor(n_estimators=3))]
+    stack = StackingRegressor(members, cv=2).fit(X, SCORE)
+    found, wanted = mlcore.compile(stack).explain(X), np.zeros((ROWS, FEATURES + 1))
+    wanted[:, -1] = stack.final_estimator_.intercept_
+    for place, (model, weight) in enumerate(zip(stack.estimators_, stack.final_estimator_.coef_, strict=True)):
+        wanted[:, [3, 1, 0, -1] if place == 0 else slice(None)] += weight * mlcore.compile(model).explain(X)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.sum(axis=1), stack.predict(X), rtol=0, atol=1e-12)
+    pipeline = make_pipeline(encoder(), StackingRegressor(members[1:], Ridge(), cv=2)).fit(np.floor(X), SCORE)
+    found, made = mlcore.compile(pipeline).explain(np.floor(X)), pipeline[0].transform(np.floor(X))
+    np.testing.assert_allclose(found, mlcore.compile(pipeline[1]).explain(made), rtol=0, atol=1e-12)
+
+
 def test_values_of_boosting_that_begins_with_a_forest_are_both_sums() -> None:
     start = RandomForestRegressor(2, max_depth=3, n_jobs=1, random_state=0)
     model = GradientBoostingRegressor(n_estimators=3, init=start, random_state=0).fit(X, SCORE)
@@ -272,22 +286,30 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "Vote: what several models give together is not explained",
     ),
     "stack": (
-        lambda: StackingRegressor([("f", RandomForestRegressor(2)), ("r", Ridge())], cv=2).fit(X, SCORE),
+        lambda: StackingRegressor([("f", RandomForestRegressor(2)), ("r", Ridge())], tree(), cv=2).fit(X, SCORE),
+        "Stack: what several models give together is not explained",
+    ),
+    "stack of more than answers": (
+        lambda: StackingRegressor([("r", Ridge())], cv=2, passthrough=True).fit(X, SCORE),
+        "Stack: what several models give together is not explained",
+    ),
+    "stack under scaled answers": (
+        lambda: StackingRegressor([("r", Ridge())], make_pipeline(StandardScaler(), Ridge()), cv=2).fit(X, SCORE),
         "Stack: what several models give together is not explained",
     ),
     "vote of stacks": (
         lambda: VotingRegressor([("s", StackingRegressor([("r", Ridge())], cv=2))]).fit(X, SCORE),
-        "a vote of a Stack is not explained",
+        "a sum of what a Stack says is not explained",
     ),
     "vote of margins": (
         lambda: VotingClassifier([("g", GradientBoostingClassifier(n_estimators=2))], voting="soft").fit(X, CLASSES),
-        "a vote of sklearn's GradientBoostingClassifier.* is not explained: what features add up to is not what it says",
+        "a sum of what sklearn's GradientBoostingClassifier.* says is not explained: that is no sum of what its features add",
     ),
     "vote of exponents": (
         lambda: VotingRegressor([("x", xgboost.XGBRegressor(objective="count:poisson", n_jobs=1))]).fit(
             X, np.exp(SCORE)
         ),
-        "a vote of xgboost's count:poisson is not explained",
+        "a sum of what xgboost's count:poisson says is not explained",
     ),
     "vote of encoders": (
         lambda: VotingRegressor([("k", make_pipeline(encoder(), Ridge())), ("r", Ridge())]).fit(np.floor(X), SCORE),
@@ -297,7 +319,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: make_pipeline(
             StandardScaler(), VotingRegressor([("k", make_pipeline(StandardScaler(), Ridge())), ("r", Ridge())])
         ).fit(X, SCORE),
-        "a vote behind transformers is not explained where more of them stand before one of its models",
+        "a sum of models behind transformers is not explained where more of them stand before one of the models",
     ),
 }
 

@@ -174,7 +174,7 @@ class Importer:
         parts = tuple(self.compile(each) for each in model.estimators_)
         passed = self._passed(model, common([part.whole for part in parts])) if model.passthrough else None
         final = self._last(passed).compile(model.final_estimator_)
-        return Stack(parts, tuple(model.stack_method_), final, classes, passed)
+        return Stack(parts, tuple(model.stack_method_), final, classes, passed, self.columns is not None)
 
     def _passed(self, model: Any, whole: Whole) -> Passed:
         kind = "answer"

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mlcore.errors import UnsupportedModel
-from mlcore.models import TreeEnsemble
 from mlcore.scoring.composite import Composite
 from mlcore.scoring.inputs import held
 from mlcore.scoring.line import Array
-from mlcore.scoring.scorer import Scorer
+from mlcore.scoring.sums import explained
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,45 +52,8 @@ class Vote(Composite):
         """
         if not self.soft:
             return super().explain(X)
-        X, parts = held(X), [self._sum_of_features(part) for part in self.parts]
-        if self.transformed:
-            self._refuse_different(parts)
-        return self._mean(np.asarray([self._by_feature(part, part.explain(X)) for part in parts]), axis=0)
-
-    def _sum_of_features(self, part: Scorer | Composite) -> Scorer:
-        """The part, which says its margin."""
-        if not isinstance(part, Scorer):
-            raise UnsupportedModel(f"a vote of a {part.describe()['kind']} is not explained; compile one of them")
-        if part.model.link != ("identity" if self.classes is None else "probability"):
-            raise UnsupportedModel(
-                f"a vote of {part.model.source}'s {part.model.objective} is not explained: what features add up to is not what "
-                "it says, and a mean of that is no sum"
-            )
-        return part
-
-    def _refuse_different(self, parts: list[Scorer]) -> None:
-        features = [[(feature.column, feature.steps) for feature in part.features] for part in parts]
-        if any(found != features[0] for found in features):
-            raise UnsupportedModel(
-                "a vote behind transformers is not explained where more of them stand before one of its models"
-            )
-
-    def _by_feature(self, part: Scorer, values: Array) -> Array:
-        """A part's SHAP values by what are the vote's features."""
-        if isinstance(part.model, TreeEnsemble):
-            values = values / part.model.averaged
-        if self.transformed:
-            return values
-        columns = [feature.column for feature in part.features]
-        if len(set(columns)) < len(columns):
-            twice = next(name for name in columns if columns.count(name) > 1)
-            raise UnsupportedModel(
-                f"a vote of models that make several features of column '{twice}' is not explained; compile one of them"
-            )
-        names = part.whole.names
-        out = np.zeros((*values.shape[:-1], len(names) + 1))
-        out[..., [*map(names.index, columns), -1]] = values
-        return out
+        link = "identity" if self.classes is None else "probability"
+        return self._mean(explained(self.parts, held(X), link=link, transformed=self.transformed), axis=0)
 
     def _mean(self, values: Array, *, axis: int) -> Array:
         """The weighted mean; without weights `np.average` does the same, but for no rows."""
