@@ -14,17 +14,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import xgboost
 
+import mlcore
 from mlcore import bundle as bundles
 from mlcore import models
 from mlcore.bundle import Bundle
 from mlcore.bundle.provenance import code_version, collect
-from mlcore.data.schema import Schema
-from mlcore.errors import BundleError, OutputError
+from mlcore.data.schema import Field, Schema
+from mlcore.errors import BundleError, OutputError, SchemaMismatch, UnsupportedModel
 from mlcore.preprocessing.features import Affine, Feature, Lookup, Transforms
 from mlcore.profile import Profile
 
@@ -96,6 +99,30 @@ def test_profile_and_source_model_may_be_absent(bundle: Bundle, tmp_path: Path) 
     dataclasses.replace(bundle, profile=None, source_model=None).save(tmp_path / "b")
     again = Bundle.load(tmp_path / "b")
     assert again.profile is None and again.source_model is None
+
+
+def test_a_type_that_there_is_none_of_is_named(bundle: Bundle) -> None:
+    schema = Schema((Field("x", "double"), Field("c", "dictionary<values=string, indices=int8, ordered=0>")))
+    with pytest.raises(SchemaMismatch, match="column 'c': the schema's type 'dictionary<.*' is not known"):
+        mlcore.compile(dataclasses.replace(bundle, schema=schema))
+    with pytest.raises(SchemaMismatch, match="column 'c': the schema's type"):
+        schema.arrow()
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_a_model_of_categories_that_are_numbers_is_refused(library: str) -> None:
+    frame = pd.DataFrame({"k": pd.Categorical(np.arange(200) % 3), "x": np.arange(200.0)})
+    if library == "lightgbm":
+        model: Any = lightgbm.train({"verbose": -1}, lightgbm.Dataset(frame, frame["x"]), 2)
+    else:
+        model = xgboost.train({}, xgboost.DMatrix(frame, frame["x"], enable_categorical=True), 2)
+    transforms = Transforms((Feature("k", "k", ()), Feature("x", "x", ())))
+    for kind in ("int64", "dictionary<values=int64, indices=int8, ordered=0>"):
+        made = Bundle(models.read(model), transforms, Schema((Field("k", kind), Field("x", "double"))))
+        with pytest.raises(
+            UnsupportedModel, match="know no categories that are numbers or booleans; compile the model"
+        ):
+            mlcore.compile(made)
 
 
 def test_the_digest_is_the_sha256_of_the_file_table(bundle: Bundle, folder: Path) -> None:

@@ -384,9 +384,15 @@ def test_explanations_of_trees_that_are_not_oblivious_sum_to_the_margin(growth: 
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-def test_leaves_that_hold_a_value_for_each_output_are_not_explained() -> None:
-    with pytest.raises(UnsupportedModel, match="leaves hold a value for each output"):
-        mlcore.compile(fitted(C, CLASSES)).explain(X)
+@pytest.mark.parametrize("kind", ["MultiClass", "MultiClassOneVsAll", "MultiRMSE", "RMSEWithUncertainty"])
+def test_explanations_of_several_outputs_are_the_librarys(kind: str) -> None:
+    make, y, settings = KINDS[kind]
+    model = fitted(make, y, **settings)
+    scorer = mlcore.compile(model)
+    found, expected = scorer.explain(X), model.get_feature_importance(catboost.Pool(X), type="ShapValues")
+    explained = expected.shape[1]  # the library leaves out the uncertainty
+    np.testing.assert_allclose(found[:, :explained], expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found.sum(axis=2), scorer.margin(X), rtol=0, atol=1e-12)
 
 
 def document(model: Any, tmp_path: Path) -> Any:

@@ -20,7 +20,7 @@ import mlcore
 from mlcore import models
 from mlcore.bundle import Bundle
 from mlcore.data.schema import Field, Schema
-from mlcore.errors import SchemaMismatch, UnsupportedModel, UsageError
+from mlcore.errors import ModelFormatError, SchemaMismatch, UnsupportedModel, UsageError
 from mlcore.preprocessing import ColumnTransformer, OneHotEncoder, StandardScaler, TargetEncoder
 from mlcore.preprocessing.features import Feature, Transforms
 from mlcore.testing.awkward import mixed, neighbours
@@ -671,6 +671,34 @@ def test_a_file_of_an_older_version_is_read_as_that_version_did(file: Path, kind
     saved = json.loads(file.read_text())
     rows = np.array(saved["rows"], float)
     assert bits(mlcore.compile(saved[kind]["model"]).margin(rows), np.array(saved[kind]["margin"]))
+
+
+@pytest.mark.parametrize("version", ["2.1.2", "2.2.3"])
+@pytest.mark.parametrize("kind", ["categorical", "rf", "zero", "classes"])
+def test_format_v2_is_read_as_todays_library_reads_it(kind: str, version: str) -> None:
+    saved = json.loads((Path(__file__).parent / f"saved/lightgbm-{version}.json").read_text())
+    assert "\nversion=v2\n" in saved[kind]["model"]
+    booster, rows = lightgbm.Booster(model_str=saved[kind]["model"]), np.array(saved["rows"], float)
+    for scorer in map(mlcore.compile, (saved[kind]["model"], booster, booster.model_to_string())):
+        assert bits(scorer.margin(rows), booster.predict(rows, raw_score=True))
+        assert np.array_equal(scorer.leaf_ids(rows), booster.predict(rows, pred_leaf=True))
+        np.testing.assert_allclose(scorer.predict_value(rows), booster.predict(rows), rtol=1e-6)
+        found, expected = scorer.explain(rows), booster.predict(rows, pred_contrib=True)
+        np.testing.assert_allclose(found.reshape(len(rows), -1), expected, rtol=0, atol=1e-5)
+
+
+def test_a_text_of_today_under_version_v2_is_the_same_model() -> None:
+    text = train(SCORE).model_to_string().replace("version=v4", "version=v2")
+    booster = lightgbm.Booster(model_str=text)
+    assert bits(mlcore.compile(text).margin(X), booster.predict(X, raw_score=True))
+
+
+def test_a_text_of_v2_that_is_cut_short_is_refused() -> None:
+    saved = json.loads((Path(__file__).parent / "saved/lightgbm-2.1.2.json").read_text())
+    text = saved["categorical"]["model"]
+    for end in ("\nTree=3", "\nfeature importances:", "\npandas_categorical:"):
+        with pytest.raises(ModelFormatError, match="the text ends|announced by 'tree_sizes'"):
+            mlcore.compile(text[: text.index(end) + 1])
 
 
 @pytest.mark.parametrize("boosting", ["gbdt", "dart", "rf"])

@@ -130,12 +130,20 @@ def test_features_that_come_from_one_column_are_explained_apart() -> None:
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
 
 
-def test_vector_leaves_are_refused() -> None:
+@pytest.mark.parametrize(
+    "params", [{}, {"num_parallel_tree": 3, "subsample": 0.5}, {"max_depth": 9, "min_child_weight": 0}]
+)
+def test_trees_whose_leaves_hold_a_value_for_each_output(params: dict[str, Any]) -> None:
     """XGBoost explains them since 3.4."""
-    labels = np.stack([SIGNAL, -SIGNAL], axis=1)
-    booster = xgboost.train({"multi_strategy": "multi_output_tree"}, xgboost.DMatrix(X, labels), 2)
-    with pytest.raises(UnsupportedModel, match="leaves hold a value for each output"):
-        mlcore.compile(booster).explain(X)
+    labels = np.stack([SIGNAL, np.nan_to_num(X[:, 2]) - SIGNAL], axis=1)
+    booster = xgboost.train({"multi_strategy": "multi_output_tree", **params}, xgboost.DMatrix(X, labels), 4)
+    scorer = mlcore.compile(booster)
+    found = scorer.explain(X)
+    assert found.shape == (ROWS, 2, FEATURES + 1)
+    np.testing.assert_allclose(found.sum(axis=2), scorer.margin(X), rtol=0, atol=1e-5)
+    if tuple(map(int, xgboost.__version__.split(".")[:2])) >= (3, 4):
+        wanted = booster.predict(xgboost.DMatrix(X), pred_contribs=True)
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
 
 
 def test_a_model_without_cover_is_refused_and_scores_all_the_same() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 import mlcore
 from mlcore.errors import DataError, OutputError, ProfileMismatch, SchemaMismatch, UsageError
@@ -49,6 +53,59 @@ def test_an_input_replaced_while_it_is_scored_is_an_error_and_not_recorded(tmp_p
     assert mlcore.score(BOOSTER, source, tmp_path / "out").skipped == 0
     found = pq.read_table(tmp_path / "out" / "in.parquet")["score"].to_numpy()
     assert np.array_equal(found, mlcore.compile(BOOSTER).predict_value(-X))
+
+
+CATEGORIES: dict[str, Any] = {"int": [3, 10, -7], "float": [0.5, 2.25, -1e9], "bool": [True, False], "str": list("abc")}
+
+
+@pytest.mark.parametrize(
+    ("library", "kind"),
+    [("xgboost", "int"), ("xgboost", "str"), *itertools.product(["lightgbm", "histograms"], CATEGORIES)],
+)
+def test_categories_of_a_file_are_those_that_pandas_wrote(library: str, kind: str, tmp_path: Path) -> None:
+    """Parquet keeps no dictionaries but of strings; what pandas noted says which columns held categories."""
+    values = np.array(CATEGORIES[kind])[RNG.integers(0, len(CATEGORIES[kind]), len(X))]
+    frame = pd.DataFrame({"a": X[:, 0], "k": pd.Categorical(values), "b": X[:, 1]})
+    model: Any = {
+        "lightgbm": lightgbm.LGBMRegressor(n_estimators=4, verbose=-1, n_jobs=1),
+        "xgboost": xgboost.XGBRegressor(n_estimators=4, n_jobs=1, enable_categorical=True),
+        "histograms": HistGradientBoostingRegressor(max_iter=4),
+    }[library]
+    model.fit(frame, X[:, 0] + 3 * (values == values[0]))
+    frame.to_parquet(tmp_path / "rows.parquet", row_group_size=700)
+    found = pq.read_table(mlcore.score(model, tmp_path / "rows.parquet", tmp_path / "out").files[0])
+    expected = model.predict(frame)
+    assert np.array_equal(found["score"].to_numpy(), expected)
+    assert np.array_equal(mlcore.compile(model).predict(pq.read_table(tmp_path / "rows.parquet")), expected)
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_numbers_that_pandas_noted_as_categories_are_numbers_to_a_model_of_numbers(
+    library: str, tmp_path: Path
+) -> None:
+    """pandas itself reads them as numbers again."""
+    codes = RNG.integers(0, 9, len(X))
+    frame = pd.DataFrame({"k": pd.Categorical(codes), "text": pd.Categorical(codes % 3).rename_categories(list("abc"))})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    read = pd.read_parquet(tmp_path / "rows.parquet").astype({"k": np.int64, "text": "category"})
+    model: Any = lightgbm.LGBMRegressor(n_estimators=4, verbose=-1, n_jobs=1)
+    if library == "xgboost":
+        model = xgboost.XGBRegressor(n_estimators=4, n_jobs=1, enable_categorical=True)
+    model.fit(read, X[:, 0] + codes)
+    found = pq.read_table(mlcore.score(model, tmp_path / "rows.parquet", tmp_path / "out").files[0])
+    assert np.array_equal(found["score"].to_numpy(), model.predict(read))
+
+
+def test_numbers_of_a_file_that_pandas_did_not_write_are_no_categories(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": X[:, 0], "k": pd.Categorical(RNG.integers(0, 3, len(X)))})
+    model = lightgbm.LGBMRegressor(n_estimators=2, verbose=-1, n_jobs=1).fit(frame, X[:, 1] + 0)
+    plain = pa.table({"a": X[:, 0], "k": frame["k"].astype(int)})
+    for noted in ({}, {"pandas": "{"}, {"pandas": '{"columns": [{}]}'}, {"pandas": "[]"}):
+        pq.write_table(plain.replace_schema_metadata(noted), tmp_path / "rows.parquet")
+        with pytest.raises(
+            SchemaMismatch, match="rows.parquet, row group 0: the model was trained on 1 columns of categ"
+        ):
+            mlcore.score(model, tmp_path / "rows.parquet", tmp_path / "out")
 
 
 def test_the_manifest_of_another_job_is_emptied_before_its_outputs_are_replaced(tmp_path: Path) -> None:

@@ -34,6 +34,16 @@ class Field:
     max_unseen: float | None = None
     categories: tuple[str, ...] | None = None
 
+    def arrow(self) -> pa.DataType:
+        """Return the Arrow type; SchemaMismatch when there is none of that name."""
+        try:
+            return type_named(self.type)
+        except ValueError as error:
+            raise SchemaMismatch(
+                f"column '{self.name}': the schema's type '{self.type}' is not known; double, int64 and string are, and "
+                "Arrow's others"
+            ) from error
+
 
 @dataclass(frozen=True)
 class Schema:
@@ -54,7 +64,7 @@ class Schema:
 
     def arrow(self) -> pa.Schema:
         """Return the columns as an Arrow schema."""
-        return pa.schema([(field.name, type_named(field.type)) for field in self.fields])
+        return pa.schema([(field.name, field.arrow()) for field in self.fields])
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready form; absent limits are left out."""

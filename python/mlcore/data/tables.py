@@ -135,8 +135,15 @@ def _to_table(X: Any, names: Sequence[str] | None) -> pa.Table:
         return _from_numpy(X, names)
     if isinstance(X, Mapping):
         return pa.table(dict(X))
-    if type(X).__module__.split(".")[0] == "pandas":
+    library = type(X).__module__.split(".")[0]
+    if type(X).__name__ == "Series" or isinstance(X, pa.Array | pa.ChunkedArray):
+        raise UnsupportedType(f"a {library} {type(X).__name__} is one column; pass a table of columns")
+    if type(X).__name__ == "LazyFrame":
+        raise UnsupportedType(f"a {library} LazyFrame has no rows yet; pass what its .collect() gives")
+    if library == "pandas" and hasattr(X, "columns"):
         return _from_pandas(X)
+    if library == "polars":
+        _refuse_wide_integers(X)
     if hasattr(X, "__arrow_c_stream__"):
         return pa.table(X)
     if hasattr(X, "__arrow_c_array__"):
@@ -164,14 +171,18 @@ def _without_views(table: pa.Table) -> pa.Table:
 
 
 def _from_pandas(frame: Any) -> pa.Table:
-    if not hasattr(frame, "columns"):
-        raise UnsupportedType("a pandas Series is one column; pass a DataFrame")
     names = [str(name) for name in frame.columns]
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise SchemaMismatch(f"column '{twice}' stands {names.count(twice)} times")
     frame = frame.set_axis(names, axis=1)
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+
+
+def _refuse_wide_integers(frame: Any) -> None:
+    for name, type_ in getattr(frame, "schema", {}).items():
+        if str(type_) in ("Int128", "UInt128"):
+            raise UnsupportedType(f"column '{name}': polars' {type_} is not supported; cast it to Int64 or Float64")
 
 
 def _from_numpy(X: Array, names: Sequence[str] | None) -> pa.Table:

@@ -96,22 +96,27 @@ def read(data: bytes) -> Document:
     if lines.take() != "tree":
         raise ModelFormatError("line 1: a LightGBM model starts with 'tree'")
     header = Fields("header", _fields(lines, "header", _HEADER))
-    if header.text("version") not in ("v3", "v4"):
+    version = header.text("version")
+    if version not in ("v2", "v3", "v4"):
         raise UnsupportedModel(
-            f"format version '{header.text('version')}' is not imported; v3 and v4 are: load and save the model with "
-            "LightGBM 3 or 4"
+            f"format version '{version}' is not imported; v2, v3 and v4 are: load and save the model with LightGBM 4"
         )
+    ends = ("end of trees", "feature importances:") if version == "v2" else ("end of trees",)
     trees: list[Fields] = []
     sizes: list[int] = []
-    while not lines.next_is("end of trees"):
+    while not lines.next_is(ends):
         started = lines.position
         index = len(trees)
         if lines.take() != f"Tree={index}":
             raise ModelFormatError(f"line {lines.number}: expected 'Tree={index}' or 'end of trees'")
         trees.append(Fields(f"tree {index}", _fields(lines, f"tree {index}", _TREE)))
         sizes.append(lines.position - started)
+    if sizes and lines.next_is("feature importances:"):
+        sizes[-1] -= 1  # the empty line is theirs
     if "tree_sizes" in header.values:
         _check_sizes(sizes, header.integers("tree_sizes").tolist())
+    if lines.take() not in ends:
+        raise ModelFormatError(f"line {lines.number}: expected 'end of trees'")
     return Document(header, tuple(trees), _pandas_categorical(lines))
 
 
@@ -152,7 +157,7 @@ class _Lines:
             self.take()
         return line
 
-    def next_is(self, start: str) -> bool:
+    def next_is(self, start: str | tuple[str, ...]) -> bool:
         """Return whether a next line starts like this."""
         return self.number < len(self._lines) and self._lines[self.number].startswith(start)
 
@@ -176,19 +181,24 @@ def _fields(lines: _Lines, of: str, known: frozenset[str]) -> dict[str, str]:
 
 
 def _pandas_categorical(lines: _Lines) -> list[list[Any]]:
-    """What stands after the trees: importances and parameters, which do not matter here, and pandas' categories."""
-    if lines.take() != "end of trees":
-        raise ModelFormatError(f"line {lines.number}: expected 'end of trees'")
-    ended = False
+    """What stands after the trees: importances and parameters, which do not matter here, and pandas' categories.
+
+    Before LightGBM 2.2 there were no parameters, and what was written then has none when it is written again.
+    """
+    begun = ended = False
     for line in lines:
-        if line == "end of parameters":
+        if line == "parameters:":
+            begun = True
+        elif line == "end of parameters":
             ended = True
-        elif ended and line.startswith("pandas_categorical:"):  # which only the Python package writes
+        elif begun == ended and line.startswith("pandas_categorical:"):  # which only the Python package writes
             return _lists(line.removeprefix("pandas_categorical:"), lines.number)
         elif ended and line:
             raise ModelFormatError(f"line {lines.number}: expected 'pandas_categorical:', found '{line[:40]}'")
     if not ended:
-        raise ModelFormatError("the text ends before 'end of parameters'")
+        raise ModelFormatError(
+            "the text ends before 'end of parameters' or, where there are none, 'pandas_categorical:'"
+        )
     return []
 
 

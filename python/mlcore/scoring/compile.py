@@ -10,8 +10,9 @@ from mlcore import backend as backends
 from mlcore import models
 from mlcore.bundle import Bundle
 from mlcore.bundle import load as load_bundle
-from mlcore.data.types import type_named
 from mlcore.errors import BackendUnavailable, UnsupportedModel, UsageError
+from mlcore.models import Model, TreeEnsemble
+from mlcore.models.ensemble import Categories
 from mlcore.scoring import conventions
 from mlcore.scoring.composite import Composite
 from mlcore.scoring.estimators import Importer
@@ -118,14 +119,24 @@ def _from_bundle(bundle: Bundle, options: dict[str, Any]) -> Scorer:
         raise UnsupportedModel(
             "a Bundle's profile does not know categories by their hashes; compile the CatBoost model itself"
         )
+    if any(not isinstance(category, str) for known in _categories(bundle.model) for category in known[:1]):
+        raise UnsupportedModel(
+            "a Bundle's schema and profile know no categories that are numbers or booleans; compile the model itself"
+        )
     return Scorer(
         model=bundle.model,
         features=bundle.transforms.features,
         named=True,
         predicts="value",
         narrowed=True,
-        types={name: type_named(bundle.schema.field(name).type) for name in columns},
+        types={name: bundle.schema.field(name).arrow() for name in columns},
         profile=bundle.profile,
         digest=bundle.digest,
         **options,
     )
+
+
+def _categories(model: Model) -> list[Categories]:
+    """The categories that a model was trained on, column by column."""
+    listed = model.category_lists if isinstance(model, TreeEnsemble) else ()
+    return [known for known in (*model.stored_categories, *listed) if known is not None]

@@ -59,43 +59,6 @@ class Composite:
 
 
 @dataclass(frozen=True, eq=False)
-class Vote(Composite):
-    """The weighted mean of probabilities or values, or the label that most parts give."""
-
-    classes: Array | None
-    weights: Any
-    soft: bool
-
-    def predict(self, X: Any) -> Array:
-        """Return labels, or the mean of the parts' values."""
-        if self.classes is None:
-            return self._mean(np.asarray(self._answers(X, "predict")).T, axis=1)
-        if self.soft:
-            return np.asarray(self.classes[np.argmax(self.predict_proba(X), axis=1)])
-        return np.asarray(self.classes[np.argmax(self._votes(X, len(self.classes)), axis=1)])
-
-    def predict_proba(self, X: Any) -> Array:
-        """Return the weighted mean of the parts' probabilities."""
-        if self.classes is None or not self.soft:
-            return super().predict_proba(X)
-        return self._mean(np.asarray(self._answers(X, "predict_proba")), axis=0)
-
-    def _mean(self, values: Array, *, axis: int) -> Array:
-        """The weighted mean; without weights `np.average` does the same, but for no rows."""
-        if self.weights is None:
-            return np.asarray(np.mean(values, axis=axis))
-        return np.asarray(np.average(values, axis=axis, weights=self.weights))
-
-    def _votes(self, X: Any, classes: int) -> Array:
-        """The weight of the votes for each class; parts were trained on the classes' places."""
-        given = self._answers(X, "predict")
-        votes = np.zeros((len(given[0]), classes))
-        for labels, weight in zip(given, np.ones(len(given)) if self.weights is None else self.weights, strict=True):
-            votes[np.arange(len(labels)), labels] += weight
-        return votes
-
-
-@dataclass(frozen=True, eq=False)
 class Outputs(Composite):
     """A classifier an output; labels are of the first one's type."""
 
@@ -107,6 +70,10 @@ class Outputs(Composite):
     def predict_proba(self, X: Any) -> Any:
         """Return a list of each output's probabilities."""
         return self._answers(X, "predict_proba")
+
+    def explain(self, X: Any) -> Any:
+        """Return a list of each output's SHAP values, as `Scorer.explain` gives them."""
+        return self._answers(X, "explain")
 
 
 @dataclass(frozen=True)
@@ -178,6 +145,17 @@ class Boosted(Composite):
         """Return the leaf each row reaches in each tree, without the first part's."""
         return self._trees.leaf_ids(X)
 
+    def explain(self, X: Any) -> Array:
+        """Return how much each feature adds to each row's value, as `Scorer.explain` does: what it adds to both parts.
+
+        Raises:
+            UnsupportedModel: of classes, the margins to begin from are no sum.
+        """
+        if self._trees.predicts != "value":
+            return super().explain(X)
+        X = held(X)
+        return np.asarray(self.parts[0].explain(X) + self._trees.explain(X))
+
     def _go_on(self, answer: Callable[..., Array], X: Any) -> Array:
         """What the trees answer from the margins of the first part on; X, which may be a stream, is read once for both."""
         X = held(X)
@@ -192,6 +170,7 @@ class Boosted(Composite):
 
 ANSWERS: Final[Mapping[str, Callable[[Any, Any], Array]]] = {
     "decision_function": lambda part, X: part.decision_function(X),
+    "explain": lambda part, X: part.explain(X),
     "predict": lambda part, X: part.predict(X),
     "predict_proba": lambda part, X: part.predict_proba(X),
 }

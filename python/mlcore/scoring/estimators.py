@@ -22,9 +22,10 @@ from mlcore.preprocessing.draft import Draft
 from mlcore.preprocessing.features import Feature
 from mlcore.preprocessing.sklearn_lower import Path, lower
 from mlcore.scoring import conventions
-from mlcore.scoring.composite import Boosted, Calibrated, Calibrator, Composite, Outputs, Vote
+from mlcore.scoring.composite import Boosted, Calibrated, Calibrator, Composite, Outputs
 from mlcore.scoring.scorer import Scorer
 from mlcore.scoring.stack import Passed, Stack
+from mlcore.scoring.vote import Vote
 from mlcore.scoring.whole import Whole, common
 
 Iterations = tuple[int, int] | None
@@ -157,10 +158,14 @@ class Importer:
         return Vote(tuple(parts), classes=model.classes_, weights=None, soft=True)
 
     def _vote(self, model: Any) -> Composite:
-        parts = tuple(self.compile(each) for each in model.estimators_)
-        if not hasattr(model, "classes_"):
-            return Vote(parts, classes=None, weights=model._weights_not_none, soft=True)
-        return Vote(parts, classes=model.classes_, weights=model._weights_not_none, soft=model.voting == "soft")
+        classes = getattr(model, "classes_", None)
+        return Vote(
+            tuple(self.compile(each) for each in model.estimators_),
+            classes=classes,
+            weights=model._weights_not_none,
+            soft=classes is None or model.voting == "soft",
+            transformed=self.columns is not None,
+        )
 
     def _stack(self, model: Any) -> Composite:
         classes = getattr(model, "classes_", None)
@@ -169,7 +174,7 @@ class Importer:
         parts = tuple(self.compile(each) for each in model.estimators_)
         passed = self._passed(model, common([part.whole for part in parts])) if model.passthrough else None
         final = self._last(passed).compile(model.final_estimator_)
-        return Stack(parts, tuple(model.stack_method_), final, classes, passed)
+        return Stack(parts, tuple(model.stack_method_), final, classes, passed, self.columns is not None)
 
     def _passed(self, model: Any, whole: Whole) -> Passed:
         kind = "answer"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mlcore.errors import UnsupportedModel
 from mlcore.models import TreeEnsemble
 from mlcore.ops import ExplainerArrays
+from mlcore.ops.forest import ForestArrays
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Plan
 
@@ -15,7 +18,27 @@ def explainer_arrays(trees: TreeEnsemble, plan: Plan) -> ExplainerArrays:
     """Return what the `explain` op needs of trees that are compiled to `plan`."""
     # Below a weightless split nothing is added: whatever share of nothing its children have, it stays nothing.
     cover = np.where(_weightless(trees), np.finfo(np.float64).tiny, trees.cover)
-    return ExplainerArrays(plan.forest, trees.feature, cover, trees.n_features)
+    times = trees.value.shape[1]
+    return ExplainerArrays(
+        _an_output_a_tree(plan.forest), np.tile(trees.feature, times), np.tile(cover, times), trees.n_features
+    )
+
+
+def _an_output_a_tree(forest: ForestArrays) -> ForestArrays:
+    """The forest with each tree whose leaves hold vectors as a tree an output, output after output."""
+    nodes, outputs = forest.node_value.shape
+    if outputs == 1:
+        return forest
+    starts = forest.tree_start[:-1]
+    return replace(
+        forest,
+        tree_start=np.append((starts + nodes * np.arange(outputs)[:, None]).ravel(), nodes * outputs),
+        tree_output=np.repeat(np.arange(outputs, dtype=np.int32), len(starts)),
+        node_pred=np.tile(forest.node_pred, outputs),
+        node_left=np.tile(forest.node_left, outputs),
+        node_right=np.tile(forest.node_right, outputs),
+        node_value=np.ascontiguousarray(forest.node_value.T).reshape(-1, 1),
+    )
 
 
 def _weightless(model: TreeEnsemble) -> Array:
@@ -24,11 +47,7 @@ def _weightless(model: TreeEnsemble) -> Array:
 
 
 def refuse_unexplained(model: TreeEnsemble) -> None:
-    """Raise UnsupportedModel where leaves hold vectors or are linear, or nobody knows how many training rows passed nodes."""
-    if model.value.shape[1] != 1:
-        raise UnsupportedModel(
-            "a model whose leaves hold a value for each output is not explained yet; train one tree an output"
-        )
+    """Raise UnsupportedModel where leaves are linear, or nobody knows how many training rows passed nodes."""
     if model.linear_leaves is not None:
         raise UnsupportedModel("a model whose leaves are linear is not explained; LightGBM refuses too")
     if model.combinations:
@@ -41,7 +60,7 @@ def refuse_unexplained(model: TreeEnsemble) -> None:
             "not defined; import it again from its library's own file"
         )
     weightless = _weightless(model)
-    empty = weightless | ((model.feature < 0) & (model.value[:, 0] == 0))  # nothing is added there, nor below
+    empty = weightless | ((model.feature < 0) & ~model.value.any(axis=1))  # nothing is added there, nor below
     children = [empty[model.first_node + child] for child in (model.left, model.right)]
     undefined = np.flatnonzero(weightless & ~(children[0] & children[1]))
     if len(undefined):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pyarrow as pa
 
-from mlcore.data.types import is_text
+from mlcore.data.types import is_text, kind_of_type
 from mlcore.errors import DataError, SchemaMismatch
 from mlcore.models.cityhash import cityhash64
 from mlcore.scoring.line import Array
@@ -17,7 +17,7 @@ def hashed(table: pa.Table, names: Collection[str]) -> pa.Table:
     """Return the table with the columns `names` as dictionaries of their categories' hashes, int64.
 
     Raises:
-        SchemaMismatch: such a column holds neither strings nor whole numbers.
+        SchemaMismatch, UnsupportedType: such a column holds neither strings nor whole numbers.
         DataError: it holds a missing value, which CatBoost refuses.
     """
     for index, field in enumerate(table.schema):
@@ -29,7 +29,9 @@ def hashed(table: pa.Table, names: Collection[str]) -> pa.Table:
 
 
 def _chunk(name: str, values: pa.Array) -> pa.DictionaryArray:
-    values = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    if not pa.types.is_dictionary(values.type):
+        kind_of_type(values.type, column=name)  # refuses what Arrow has no dictionaries of, lists for one
+        values = values.dictionary_encode()
     dictionary, indices = values.dictionary, values.indices
     nulls = dictionary.is_null().to_numpy(zero_copy_only=False)
     if indices.null_count or (nulls.any() and nulls[indices.to_numpy(zero_copy_only=False)].any()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from mlcore.data.types import is_text, plain
 from mlcore.errors import DataError, SchemaMismatch
 from mlcore.models.ensemble import Categories
 from mlcore.preprocessing.features import Affine, Clip, Feature, Fill, Match, Step, Times, evaluate, evaluate_categories
+from mlcore.scoring.categories import CategoryColumns, noted, restored, written_out
 from mlcore.scoring.conventions import Conventions
 from mlcore.scoring.hashed import from_matrix, hashed
 from mlcore.scoring.line import Array
@@ -60,7 +61,7 @@ def blocks(
     types: Mapping[str, pa.DataType] | None,
     missing: float,
     conventions: Conventions,
-    of_hashes: Collection[str] = (),
+    categories: CategoryColumns,
 ) -> Iterator[Block]:
     """Yield the columns `names` of X in blocks: by name where both sides have names, by position otherwise.
 
@@ -71,12 +72,12 @@ def blocks(
         types: of a Bundle's schema, which columns are cast to: floats round, integers and times must fit.
         missing: the number that stands for a missing value beside NaN; NaN for none.
         conventions: what the model's library does with its inputs.
-        of_hashes: the columns whose categories the model knows by their hashes.
+        categories: the columns that the model reads categories from.
 
     Raises:
         SchemaMismatch: a column is missing, there are too few or too many, or one has another type.
     """
-    for block in _blocks(X, names, named, types, conventions, of_hashes):
+    for block in _blocks(X, names, named, types, conventions, categories):
         yield block if math.isnan(missing) else _without(block, missing)
 
 
@@ -86,28 +87,30 @@ def _blocks(
     named: bool,
     types: Mapping[str, pa.DataType] | None,
     conventions: Conventions,
-    of_hashes: Collection[str],
+    categories: CategoryColumns,
 ) -> Iterator[Block]:
     if is_sparse(X):
         for part in _dense(X, conventions.absent):
-            yield from _blocks(part, names, named, types, conventions, of_hashes)
+            yield from _blocks(part, names, named, types, conventions, categories)
         return
     if isinstance(X, np.ndarray):
         if X.ndim != 2 or X.shape[1] != len(names):
             raise SchemaMismatch(f"expected an array of shape (rows, {len(names)}), found {X.shape}")
-        if of_hashes:
-            X = from_matrix(X, names, of_hashes)
+        if categories.hashed:
+            X = from_matrix(X, names, categories.hashed)
         elif types is None:
             yield Block(tuple(numpy_columns(X, list(names))), len(X), positional=True)
             return
     table = to_table(X, names=list(names) if isinstance(X, np.ndarray) else None)
     places = in_order(table.column_names, names, named=named, joined=conventions.joins_names)
+    told = noted(table.schema) if types is None and (categories.named or categories.listed) else ()
+    coded = {name for name, place in zip(names, places, strict=True) if table.column_names[place] in told}
     table = table.select(places).rename_columns(list(names))
     if conventions.refuses_times and types is None:
         _refuse_times(table)
-    table = hashed(_cast(table, types), of_hashes)
+    table = restored(hashed(_cast(table, types), categories.hashed), coded, categories)
     if not conventions.recodes_numbers:
-        table = _without_coded_numbers(table)
+        table = written_out(table)
     for batch in table.to_batches():
         if batch.num_rows:
             yield Block(tuple(_column(batch, name, conventions) for name in names), batch.num_rows)
@@ -120,14 +123,6 @@ def _refuse_times(table: pa.Table) -> None:
                 f"column '{field.name}' holds {field.type}, which the model's library refuses; cast it to the numbers that "
                 "the model was trained on"
             )
-
-
-def _without_coded_numbers(table: pa.Table) -> pa.Table:
-    """The table with dictionaries of anything but strings written out."""
-    for index, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type) and not is_text(field.type):
-            table = table.set_column(index, field.name, table.column(index).cast(field.type.value_type))
-    return table
 
 
 def _column(batch: pa.RecordBatch, name: str, conventions: Conventions) -> Column:

@@ -13,7 +13,7 @@ from mlcore.errors import SchemaMismatch, UnsupportedModel
 from mlcore.models import TreeEnsemble
 from mlcore.models.ensemble import Categories
 from mlcore.ops.forest import ForestArrays
-from mlcore.preprocessing.features import Feature, Indicator, Lookup
+from mlcore.preprocessing.features import Feature, Indicator, Lookup, Step
 from mlcore.scoring import conventions
 from mlcore.scoring.fold import FoldedColumn, Source, Splits, fold_categories, fold_numeric
 from mlcore.scoring.line import Array
@@ -216,6 +216,7 @@ def _listed_categories(
         raise SchemaMismatch(
             f"the model was trained on {len(model.category_lists)} columns of categories, found {len(found)}"
             + (f": {', '.join(found[:40])}" if found else "")
+            + "; categories are strings, or what pandas or Arrow's dictionaries hold"
         )
     lists = dict(zip(found, model.category_lists, strict=True))
     return tuple(None if feature.steps else lists.get(feature.column) for feature in features)
@@ -232,7 +233,7 @@ def _fold(
 ) -> FoldedColumn:
     stored = any(source.stored_categories is not None for source in sources.values())
     if kind != "dictionary":
-        if any(map(_names_categories, sources.values())) or (stored and not positional):
+        if any(names_categories(source.steps) for source in sources.values()) or (stored and not positional):
             raise SchemaMismatch(f"column '{name}': the model expects categories, found numbers")
         return fold_numeric(splits, sources, kind, extra_edges)
     if not all(source.stored_categories is not None or _reads_strings(source) for source in sources.values()):
@@ -244,8 +245,8 @@ def _reads_strings(source: Source) -> bool:
     return bool(source.steps) and isinstance(source.steps[0], Lookup | Indicator)
 
 
-def _names_categories(source: Source) -> bool:
+def names_categories(steps: Sequence[Step]) -> bool:
+    """Return whether steps read a column of strings."""
     return any(
-        getattr(step, "categories", None) is not None or getattr(step, "category", None) is not None
-        for step in source.steps
+        getattr(step, "categories", None) is not None or getattr(step, "category", None) is not None for step in steps
     )

@@ -19,6 +19,7 @@ from mlcore.models import LinearModel, Model, NeuralNetwork, TreeEnsemble
 from mlcore.preprocessing.features import Feature, Match
 from mlcore.profile import CategoricalColumn, NumericColumn, Profile
 from mlcore.scoring import conventions, linear, links, neural
+from mlcore.scoring.categories import CategoryColumns
 from mlcore.scoring.combined import combined
 from mlcore.scoring.conventions import Conventions
 from mlcore.scoring.explain import explainer_arrays, refuse_unexplained
@@ -37,7 +38,7 @@ from mlcore.scoring.inputs import (
     used_columns,
 )
 from mlcore.scoring.line import Array
-from mlcore.scoring.plan import Kind, Plan, build, float_types, parts
+from mlcore.scoring.plan import Kind, Plan, build, float_types, names_categories, parts
 from mlcore.scoring.tally import Tally
 from mlcore.scoring.whole import Whole
 
@@ -231,7 +232,7 @@ class Scorer:
             model's own, after transforms, in the order of `model.feature_names`.
 
         Raises:
-            UnsupportedModel: the model does not hold its nodes' cover, its leaves hold vectors, or it is a network.
+            UnsupportedModel: the model does not hold its nodes' cover, its leaves are linear, or it is a network.
         """
         if isinstance(self.model, NeuralNetwork):
             raise UnsupportedModel(f"{self.model.objective} is a network; only trees and linear models are explained")
@@ -336,12 +337,20 @@ class Scorer:
         return tuple(feature for feature in self.features if feature.accepts is not None)
 
     @cached_property
-    def _of_hashes(self) -> frozenset[str]:
-        """The columns whose categories the model knows by their hashes."""
-        if not self._conventions.hashes_categories or not isinstance(self.model, TreeEnsemble):
-            return frozenset()
-        pairs = zip(self.features[: self._raw_features], self.model.stored_categories, strict=False)
-        return frozenset(feature.column for feature, stored in pairs if stored is not None)
+    def _categories(self) -> CategoryColumns:
+        """The columns that the model, or the transformers before it, read categories from."""
+        raw = self.features[: self._raw_features]
+        stored = {
+            feature.column
+            for feature, known in zip(raw, self.model.stored_categories, strict=False)
+            if known is not None
+        }
+        lists = self.model.category_lists if isinstance(self.model, TreeEnsemble) and not self.transformed else ()
+        return CategoryColumns(
+            named=frozenset(stored.union(feature.column for feature in raw if names_categories(feature.steps))),
+            listed=len(lists),
+            hashed=frozenset(stored if self._conventions.hashes_categories else ()),
+        )
 
     @property
     def _own(self) -> np.dtype[Any]:
@@ -372,7 +381,7 @@ class Scorer:
             X = used_columns(X, self.inputs, self.columns, named=self.named)
         found = blocks(
             X, self.columns, named=self.named, types=self.types, missing=self.missing, conventions=self._conventions,
-            of_hashes=self._of_hashes,
+            categories=self._categories,
         )  # fmt: skip
         if self._raw_features == len(self.features):
             return found

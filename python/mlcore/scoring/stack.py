@@ -12,10 +12,12 @@ import pyarrow.types as is_
 from mlcore.data.tables import to_table
 from mlcore.data.types import is_text, kind_of_type, plain
 from mlcore.errors import SchemaMismatch
+from mlcore.models import LinearModel
 from mlcore.scoring.composite import ANSWERS, Composite
-from mlcore.scoring.inputs import EXACT_FLOAT32, is_sparse
+from mlcore.scoring.inputs import EXACT_FLOAT32, held, is_sparse
 from mlcore.scoring.line import Array
 from mlcore.scoring.scorer import Scorer
+from mlcore.scoring.sums import explained
 from mlcore.scoring.whole import Whole
 
 
@@ -89,6 +91,8 @@ class Stack(Composite):
     final: Scorer | Composite
     classes: Array | None
     passed: Passed | None = None
+    transformed: bool = False
+    """Whether transformers stand before the stack, so that its features are what these give."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -107,6 +111,23 @@ class Stack(Composite):
     def decision_function(self, X: Any) -> Array:
         """Return the last model's scores."""
         return ANSWERS["decision_function"](self.final, self._read(X))
+
+    def explain(self, X: Any) -> Array:
+        """Return how much each column adds to each row's value, float64: the parts' SHAP values times their weights.
+
+        Features and shape are as of a vote.
+
+        Raises:
+            UnsupportedModel: the stack says classes, its last model is not linear or reads more than answers, or what a part
+                says is no sum of what its features add.
+        """
+        if self.classes is not None or self.passed is not None or not _adds_up(self.final):
+            return super().explain(X)
+        values = explained(self.parts, held(X), link="identity", transformed=self.transformed)
+        weights = self.final.explain(np.ones((1, len(self.parts))))[0]
+        out = np.tensordot(weights[:-1], values, axes=1)
+        out[:, -1] += weights[-1]
+        return np.asarray(out)
 
     def describe(self) -> dict[str, Any]:
         """Return what it is made of, and its last model."""
@@ -130,6 +151,13 @@ class Stack(Composite):
             return answer[:, None]
         two = self.classes is not None and len(self.classes) == 2
         return answer[:, 1:] if two and method == "predict_proba" else answer
+
+
+def _adds_up(final: Scorer | Composite) -> bool:
+    """Whether a last model adds answers times weights, and says so."""
+    if not isinstance(final, Scorer) or not isinstance(final.model, LinearModel):
+        return False
+    return final.model.link == "identity" and not any(feature.steps for feature in final.features)
 
 
 def _is_numeric(values: Array) -> bool:
