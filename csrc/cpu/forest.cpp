@@ -441,6 +441,8 @@ ops::Node node_of(const ForestSpec& s, int64_t i) {
 
 constexpr int64_t kPlaneBytes = 1024 * 1024;  // the L2 cache of the machines at hand
 
+constexpr int64_t kStepsDepth = 16;  // up to which, on the average, deep trees are walked node by node
+
 // Whether trees can be cut into clusters that ask these predicates.
 bool suit_clusters(const ForestSpec& s, const std::vector<uint8_t>& used) {
   std::set<std::pair<int32_t, int32_t>> cells;
@@ -519,19 +521,20 @@ Forest prepare(const ForestSpec& s) {
   check(s);
   std::vector<uint8_t> planes(static_cast<size_t>(s.predicates), 0), cells = planes;  // that are asked for
   std::vector<Extent> extents(static_cast<size_t>(s.trees));
-  int64_t most_leaves = 0, deep_nodes = 0;  // of deep trees
+  int64_t most_leaves = 0, deep_nodes = 0, steps = 0;  // of deep trees; their depths together, less those for steps
   for (int64_t t = 0; t < s.trees; ++t) {
     const Extent& extent = extents[static_cast<size_t>(t)] = extent_of(s, s.tree_start[t]);
     const Shape shape = shape_of(extent, s.engine);
     if (shape == Shape::deep) {
       most_leaves = std::max(most_leaves, extent.leaves);
       deep_nodes += 2 * extent.leaves - 1;
+      steps += extent.depth - kStepsDepth;
     }
     if (shape == Shape::walk) continue;
     for (int64_t i = s.tree_start[t]; i < s.tree_start[t + 1]; ++i)
       if (s.node_pred[i] >= 0) (shape == Shape::deep ? cells : planes)[static_cast<size_t>(s.node_pred[i])] = 1;
   }
-  const bool clustered = kernels().clusters && s.engine != Engine::rows && most_leaves <= kMostClusters &&
+  const bool clustered = kernels().clusters && s.engine != Engine::rows && steps > 0 && most_leaves <= kMostClusters &&
                          suit_clusters(s, cells);
   const auto shape = [&](int64_t tree) {
     const Shape found = shape_of(extents[static_cast<size_t>(tree)], s.engine);
