@@ -61,9 +61,9 @@ class Shares {
 
 class Cutter {
  public:
-  Cutter(const std::vector<ClusterNode>& nodes, const std::function<int64_t(size_t)>& number,
-         std::vector<Cluster>& clusters)
-      : nodes_(nodes), shares_(nodes), number_(number), clusters_(clusters) {
+  Cutter(const std::vector<ClusterNode>& nodes, std::vector<size_t> roots,
+         const std::function<int64_t(size_t)>& number, std::vector<Cluster>& clusters)
+      : nodes_(nodes), shares_(nodes), number_(number), clusters_(clusters), roots_(std::move(roots)) {
     for (size_t i = 0; i < roots_.size(); ++i) fill(roots_[i]);
   }
 
@@ -111,7 +111,7 @@ class Cutter {
   const Shares shares_;
   const std::function<int64_t(size_t)>& number_;
   std::vector<Cluster>& clusters_;
-  std::vector<size_t> roots_{0};
+  std::vector<size_t> roots_;
   Cluster cluster_;                                 // at hand
   size_t size_ = 0, ways_ = 0, below_ = 0;          // its nodes, ways out, and clusters below
   std::vector<std::pair<size_t, int64_t>> leaves_;  // its ways out to leaves, and their numbers
@@ -119,9 +119,9 @@ class Cutter {
 
 }  // namespace
 
-void cut(const std::vector<ClusterNode>& nodes, const std::function<int64_t(size_t leaf)>& number,
-         std::vector<Cluster>& clusters) {
-  Cutter(nodes, number, clusters);
+void cut(const std::vector<ClusterNode>& nodes, std::vector<size_t> roots,
+         const std::function<int64_t(size_t leaf)>& number, std::vector<Cluster>& clusters) {
+  Cutter(nodes, std::move(roots), number, clusters);
 }
 
 }  // namespace mlcore::cpu

@@ -12,6 +12,7 @@ constexpr int64_t kClusterCells = 64;       // at most, of a row: what two regis
 constexpr int64_t kClusterRows = 256;       // that stand in clusters at a time
 constexpr int64_t kNearLeaves = 32768;      // among which a way out can tell its leaf
 constexpr int64_t kMostClusters = 1 << 24;  // of a tree: their offsets have 32 bits
+constexpr int kTopLevels = 6;               // of a tree, above its clusters
 
 // Nodes of a tree that hang together, all asked at once. Of the ways out of them a row takes the one whose nodes all
 // answer as it asks. Nodes and ways out beyond those that there are: no row goes right, and none goes out.
@@ -37,9 +38,10 @@ struct ClusterNode {
   bool leaf() const { return right == 0; }
 };
 
-// Cuts a tree into clusters, of which rows pass few, and appends them: the root's first, those below one side by side.
-// `number` says each leaf's; those of one cluster are less than kNearLeaves apart.
-void cut(const std::vector<ClusterNode>& nodes, const std::function<int64_t(size_t leaf)>& number,
-         std::vector<Cluster>& clusters);
+// Cuts what lies below these nodes of a tree into clusters, of which rows pass few, and appends them: first those that
+// begin with the `roots`, one each, and those below one side by side. `number` says each leaf's; those of one cluster
+// are less than kNearLeaves apart.
+void cut(const std::vector<ClusterNode>& nodes, std::vector<size_t> roots,
+         const std::function<int64_t(size_t leaf)>& number, std::vector<Cluster>& clusters);
 
 }  // namespace mlcore::cpu

@@ -20,10 +20,11 @@ class ClusterWalk {
 
   // The numbers of the leaves that kClusterRows rows reach. All take a step before any takes the next, and none waits
   // for another: what one asks for arrives while others step.
-  void operator()(uint32_t* numbers) {
+  // They set out on the `ways` by the numbers of those.
+  void operator()(const uint32_t* ways, const uint8_t* taken, uint32_t* numbers) {
     Place one[kClusterRows + 1], other[kClusterRows + 1];  // and one that is written over
     Place *from = one, *to = other;
-    for (int64_t i = 0; i < kClusterRows; ++i) from[i] = static_cast<Place>(i) << 32 | 1;
+    for (int64_t i = 0; i < kClusterRows; ++i) from[i] = static_cast<Place>(i) << 32 | ways[taken[i]];
     for (int64_t count = kClusterRows; count > 0; std::swap(from, to)) {
       halved_ ? ask<true>(from, count) : ask<false>(from, count);
       count = step(from, count, to, numbers);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -243,20 +244,62 @@ void deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t
   }
 }
 
+// Which way kBlockRows rows from `first` on take through the top of a tree of clusters.
+template <typename V>
+void pass_top(const Forest& forest, const Tree& tree, const BlockColumn* columns, int64_t first, uint8_t* taken) {
+  constexpr auto ids = [] {
+    std::array<int32_t, (1 << kTopLevels) - 1> slots{};
+    for (size_t i = 0; i < slots.size(); ++i) slots[i] = static_cast<int32_t>(i);
+    return slots;
+  }();
+  alignas(64) uint64_t planes[ids.size()][kBlockWords];
+  const TopNode* nodes = forest.top_nodes.data() + tree.count * static_cast<int64_t>(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const TopNode& node = nodes[i];
+    if (node.column < 0) {
+      std::fill(planes[i], planes[i] + kBlockWords, uint64_t{0});
+      continue;
+    }
+    const BlockColumn& column = columns[node.column];
+    const auto* wide = static_cast<const uint16_t*>(column.codes.data) + first;
+    const auto* narrow = static_cast<const uint8_t*>(column.codes.data) + first;
+    const uint64_t* set = node.of_set ? forest.sets.data() + node.plane.code * forest.set_words : nullptr;
+    if (node.of_set)
+      column.codes.wide ? set_plane_wide(wide, set, kBlockWords, planes[i])
+                        : V::members(narrow, set, forest.set_words, kBlockWords, planes[i]);
+    else
+      column.codes.wide ? V::thresholds(wide, &node.plane, 1, planes[i], kBlockWords)
+                        : V::thresholds(narrow, &node.plane, 1, planes[i], kBlockWords);
+    if (column.any_missing) settle_missing(planes[i], column.missing + first / 64, kBlockWords, node.plane.missing);
+  }
+  typename V::Reg bit[kTopLevels];
+  decide<V, 0, kTopLevels>(planes[0], kBlockWords, ids.data(), bit);
+  V::numbers(bit, taken);
+}
+
 template <typename V, typename Order, int Width, typename Sum>
-void clusters(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t rows, int64_t apart, Sum* sums) {
+void clusters(const Forest& forest, const Tree& tree, const BlockColumn* columns, const uint16_t* cells, int64_t rows,
+              int64_t apart, Sum* sums) {
+  static_assert(V::rows == kBlockRows);
+  const Cluster* below = forest.clusters.data() + tree.first;
+  const uint32_t* ways = forest.top_ways.data() + (tree.count << kTopLevels);
   const int64_t room = forest.room_for_cells();
-  uint32_t numbers[kClusterRows];
-  for (int64_t first = 0; first < rows; first += kClusterRows) {
-    V::find_leaves(forest.clusters.data() + tree.first, cells + first * room, room, numbers);
-    add_vectors<Order, Width>(forest, tree, numbers, kClusterRows, first, apart, sums);
+  alignas(64) uint8_t taken[kBlockRows];
+  uint32_t numbers[kBlockRows];
+  for (int64_t first = 0; first < rows; first += kBlockRows) {
+    pass_top<V>(forest, tree, columns, first, taken);
+    for (int64_t row = 0; row < kBlockRows; row += kClusterRows)
+      V::find_leaves(below, cells + (first + row) * room, room, ways, taken + row, numbers + row);
+    add_vectors<Order, Width>(forest, tree, numbers, kBlockRows, first, apart, sums);
   }
 }
 
 template <typename V, typename Order, int Width, typename Sum>
-void add_deep(const Forest& forest, const Tree& tree, const uint16_t* cells, int64_t rows, int64_t apart, Sum* sums) {
+void add_deep(const Forest& forest, const Tree& tree, const BlockColumn* columns, const uint16_t* cells, int64_t rows,
+              int64_t apart, Sum* sums) {
   if constexpr (V::clusters)
-    if (tree.shape == Shape::clusters) return clusters<V, Order, Width>(forest, tree, cells, rows, apart, sums);
+    if (tree.shape == Shape::clusters)
+      return clusters<V, Order, Width>(forest, tree, columns, cells, rows, apart, sums);
   deep<Order, Width>(forest, tree, cells, rows, apart, sums);
 }
 
@@ -289,9 +332,9 @@ void add_tree(const Forest& forest, const Tree& tree, const BlockColumn* columns
               const uint16_t* cells, Sum* sums) {
   const int64_t rows = 64 * planes.words, apart = planes.rows_apart();
   if (tree.shape == Shape::deep || tree.shape == Shape::clusters)
-    return forest.width == 1   ? add_deep<V, Order, 1>(forest, tree, cells, rows, apart, sums)
-           : forest.width == 2 ? add_deep<V, Order, 2>(forest, tree, cells, rows, apart, sums)
-                               : add_deep<V, Order, 0>(forest, tree, cells, rows, apart, sums);
+    return forest.width == 1   ? add_deep<V, Order, 1>(forest, tree, columns, cells, rows, apart, sums)
+           : forest.width == 2 ? add_deep<V, Order, 2>(forest, tree, columns, cells, rows, apart, sums)
+                               : add_deep<V, Order, 0>(forest, tree, columns, cells, rows, apart, sums);
   if (tree.shape == Shape::walk) return walk<Order>(forest, tree, columns, rows, apart, sums);
   switch (tree.bits) {
     case 0:

@@ -212,9 +212,17 @@ struct Avx512 {
     _mm512_store_pd(sums, _mm512_add_pd(_mm512_load_pd(sums), _mm512_castsi512_pd(values)));
   }
 
+  // Numbers of kTopLevels bits, of `rows` rows; bit[0] is the highest.
+  static void numbers(const Reg* bit, uint8_t* out) {
+    alignas(64) uint64_t words[kTopLevels][kBlockWords];
+    for (int b = 0; b < kTopLevels; ++b) _mm512_store_si512(words[b], bit[b]);
+    for (int64_t w = 0; w < kBlockWords; ++w) _mm512_store_si512(out + 64 * w, leaf_numbers<kTopLevels>(words, w));
+  }
+
   // The numbers of the leaves that kClusterRows rows reach; `room` cells are a row's.
-  static void find_leaves(const Cluster* clusters, const uint16_t* cells, int64_t room, uint32_t* numbers) {
-    ClusterWalk(clusters, cells, room < kClusterCells)(numbers);
+  static void find_leaves(const Cluster* clusters, const uint16_t* cells, int64_t room, const uint32_t* ways,
+                          const uint8_t* taken, uint32_t* numbers) {
+    ClusterWalk(clusters, cells, room < kClusterCells)(ways, taken, numbers);
   }
 
   static uint64_t nan_bits(const float* x) {

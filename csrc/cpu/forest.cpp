@@ -270,8 +270,13 @@ class Layout {
     int64_t count = 0;
     for (size_t at = 0; at < nodes.size(); ++at)
       if (nodes[at].leaf()) count = std::max(count, known(at) + 1);
+    tree.count = static_cast<int64_t>(f_.top_ways.size()) >> kTopLevels;
+    f_.top_nodes.resize(f_.top_nodes.size() + (size_t{1} << kTopLevels) - 1, {-1, false, {0, false}});
+    f_.top_ways.resize(f_.top_ways.size() + (size_t{1} << kTopLevels));
+    std::vector<size_t> roots;
+    top(tree, nodes, ids, 0, 0, 0, roots);
     if (count <= kNearLeaves) {
-      cut(nodes, known, f_.clusters);
+      cut(nodes, std::move(roots), known, f_.clusters);
     } else {  // one by one, those of a cluster together
       count = 0;
       values.vectors.resize(static_cast<size_t>(tree.leaves));
@@ -279,9 +284,28 @@ class Layout {
         values.vectors.insert(values.vectors.end(), held(ids[leaf]), held(ids[leaf]) + s_.width);
         return count++;
       };
-      cut(nodes, next, f_.clusters);
+      cut(nodes, std::move(roots), next, f_.clusters);
     }
-    tree.count = static_cast<int64_t>(f_.clusters.size()) - tree.first;
+  }
+
+  // Fills the top of a tree of clusters from heap slot `slot` on; a leaf above the last level is repeated under itself.
+  void top(const Tree& tree, const std::vector<ClusterNode>& nodes, const std::vector<int32_t>& ids, size_t at,
+           size_t slot, int level, std::vector<size_t>& roots) {
+    const size_t inner = (size_t{1} << kTopLevels) - 1, number = static_cast<size_t>(tree.count);
+    if (level == kTopLevels) {
+      if (roots.empty() || roots.back() != at) roots.push_back(at);
+      const size_t way = (roots.size() - 1) * sizeof(Cluster) + 1;
+      f_.top_ways[number * (inner + 1) + slot - inner] = static_cast<uint32_t>(way);
+      return;
+    }
+    const bool leaf = nodes[at].leaf();
+    if (!leaf) {
+      const int32_t predicate = s_.node_pred[first_ + ids[at]], set = s_.pred_set[predicate];
+      const Plane asked{set >= 0 ? set : s_.pred_code[predicate], s_.pred_missing[predicate] != 0};
+      f_.top_nodes[number * inner + slot] = {s_.pred_column[predicate], set >= 0, asked};
+    }
+    top(tree, nodes, ids, leaf ? at : at + 1, 2 * slot + 1, level + 1, roots);
+    top(tree, nodes, ids, leaf ? at : static_cast<size_t>(nodes[at].right), 2 * slot + 2, level + 1, roots);
   }
 
   // Where the tree has two leaves side by side that hold these, 0 where nowhere yet; null where either has come after

@@ -50,6 +50,13 @@ struct Mux {
   uint8_t to;
 };
 
+// What a node at the top of a tree of clusters asks; of no column where a leaf lies above it.
+struct TopNode {
+  int32_t column;
+  bool of_set;
+  Plane plane;
+};
+
 // How a tree finds its leaf's number, left to right.
 enum class Shape : uint8_t {
   oblivious,  // to depth kMostBits, one question a level: its answers are the number's bits
@@ -104,7 +111,7 @@ struct Tree {
   int32_t output;  // the first output that leaf values are added to
   int64_t first;   // oblivious: offset of `bits` plane numbers; complete: of 2^bits - 1 in heap order; network: of its
                    // muxes; deep: of its nodes; clusters: of those
-  int64_t count;   // muxes, nodes of a deep tree, or clusters
+  int64_t count;   // muxes, or nodes of a deep tree; clusters: of the trees that have them before it
   int64_t leaves;  // offset of a table of max(kFewestLeaves, 2^bits) values for each of `width` outputs; others:
                    // of its vectors
   int64_t root;    // offset of the tree's nodes
@@ -142,6 +149,8 @@ struct Forest : Questions {
   std::vector<Mux> muxes;
   std::vector<DeepNode> deep_nodes;
   std::vector<Cluster> clusters;  // no deep nodes then
+  std::vector<TopNode> top_nodes;  // of the first kTopLevels levels of each tree of clusters, in heap order
+  std::vector<uint32_t> top_ways;  // below those: where a cluster lies, as Cluster::leads says
   std::vector<Cell> cells;
   int64_t zero_cells = 0;  // the first of them, which always hold 0
   std::vector<ops::Node> nodes;
