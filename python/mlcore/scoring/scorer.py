@@ -411,15 +411,15 @@ class Scorer:
     def _of_few(self, X: Array) -> Array | None:
         """The margins of a few rows without the machinery of many; None where that machinery is needed."""
         kind = X.dtype.char
-        if X.shape[1] != len(self.columns):
-            return None
         if kind not in self._few:
+            if X.shape[1] != len(self.columns):
+                return None
             self._few[kind] = self._make_few(X) if kind in "fd" else None
         few = self._few[kind]
         if few is None or not (self.model.accepts_missing or np.isfinite(X).all()):  # the long way names the column
             return None
         found: Array | None = few(X)
-        return None if found is None else self._finished(found)
+        return found if found is None or self._sums_are_margins else self._finished(found)
 
     def _make_few(self, X: Array) -> Any:
         make = getattr(self.backend.kernels, "Rows", None)
@@ -438,6 +438,12 @@ class Scorer:
         edges = [item.folded.edges for item in plan.columns]
         forest = tuple(getattr(plan.forest, item.name) for item in fields(plan.forest))
         return make(forest, edges, np.array(self.model.base_margin, np.float64))
+
+    @cached_property
+    def _sums_are_margins(self) -> bool:
+        """Whether there is nothing that `_finished` does."""
+        model = self.model
+        return isinstance(model, TreeEnsemble) and model.divisor == 1 and model.scale == 1 and not any(model.bias)
 
     def _finished(self, margins: Array) -> Array:
         """The sums of base margin and leaves, scaled in place, and the model's bias added."""
