@@ -10,7 +10,8 @@ namespace mlcore::cpu {
 
 namespace {
 
-constexpr size_t kFewestAbreast = 32;  // trees
+// To ask one place of 64 trees takes as long as one tree's way down this many levels, measured.
+constexpr double kLevelsOfPlace = 1.5;
 
 // Numbers the cells that nodes ask.
 class CellNumbers {
@@ -114,7 +115,6 @@ Abreast set_abreast(const Forest& forest, std::vector<int32_t>& trees) {
     const bool fits = tree.shape == Shape::complete && tree.bits > 0 && cells.add(forest.nodes.data() + tree.root);
     (fits ? made.trees : apart).push_back(number);
   }
-  if (made.trees.size() < kFewestAbreast) return {};
   const auto bits = [&](int32_t number) { return forest.trees[static_cast<size_t>(number)].bits; };
   std::vector<int32_t> tallest_first = made.trees, places(forest.trees.size());
   std::stable_sort(tallest_first.begin(), tallest_first.end(), [&](int32_t a, int32_t b) { return bits(a) > bits(b); });
@@ -122,6 +122,10 @@ Abreast set_abreast(const Forest& forest, std::vector<int32_t>& trees) {
   for (int64_t first = 0; first < count; first += kTreesAbreast)
     made.blocks.push_back(
         block_of(forest, cells, tallest_first.data() + first, std::min(kTreesAbreast, count - first)));
+  size_t asked = 0, levels = 0;
+  for (const TreesAbreast& block : made.blocks) asked += block.asked.size();
+  for (const int32_t number : made.trees) levels += bits(number);
+  if (kLevelsOfPlace * static_cast<double>(asked) > static_cast<double>(levels)) return {};
   for (int32_t place = 0; place < count; ++place)
     places[static_cast<size_t>(tallest_first[static_cast<size_t>(place)])] = place;
   for (const int32_t number : made.trees) {

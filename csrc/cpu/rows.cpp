@@ -26,8 +26,10 @@ struct Row {
 
 template <typename T>
 void code(const Rows& rows, const T* x, Row& row) {
-  for (size_t c = 0; c < rows.edges.size(); ++c) row.missing[c] = x[c] != x[c];
-  kernels().bin_row(rows.edges.data(), static_cast<int64_t>(rows.edges.size()), x, row.codes.data());
+  const size_t columns = rows.edges.size();
+  uint8_t* missing = row.missing.data();
+  for (size_t c = 0; c < columns; ++c) missing[c] = x[c] != x[c];
+  kernels().bin_row(rows.edges.data(), static_cast<int64_t>(columns), x, row.codes.data());
 }
 
 bool in_set(const Forest& forest, int32_t set, uint32_t code) {
