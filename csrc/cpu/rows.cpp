@@ -13,6 +13,8 @@ namespace mlcore::cpu {
 
 namespace {
 
+// Where laying out a block begins to pay: of 500 trees of 63 leaves, and of 500 of depth 8 abreast.
+constexpr int64_t kFewRows = 48, kFewRowsAbreast = 64;
 constexpr size_t kTogether = 8;  // trees: while one waits for its node, the others go on; places stay in registers
 
 // What a row's trees look at, and what they answer.
@@ -245,6 +247,7 @@ Rows::Rows(Forest given, std::vector<EdgeTable> tables, std::vector<double> marg
   asks_planes = std::any_of(order.begin(), order.end(), [this](int32_t tree) {
     return forest.trees[static_cast<size_t>(tree)].shape == Shape::complete;
   });
+  most = order.empty() ? kFewRowsAbreast : kFewRows;
   std::stable_sort(order.begin(), order.end(), [this](int32_t a, int32_t b) {
     const Tree &one = forest.trees[static_cast<size_t>(a)], &other = forest.trees[static_cast<size_t>(b)];
     return std::tie(one.shape, one.bits) < std::tie(other.shape, other.bits);

@@ -22,6 +22,7 @@ struct Rows {
   Abreast abreast;
   std::vector<int32_t> order;  // of the other trees, those of one shape and height together
   bool asks_planes;            // some of these
+  int64_t most;                // rows that are sooner done than a block is laid out
 };
 
 // Margins of rows of contiguous values, x[row * columns + column], float or double as `rows.edges` are, in the forest's

@@ -41,7 +41,7 @@ from mlcore.scoring.plan import Kind, Plan, build, float_types, parts
 from mlcore.scoring.tally import Tally
 from mlcore.scoring.whole import Whole
 
-FEW_ROWS: Final = 16  # up to which walking trees row by row beats laying out blocks
+FEW_ROWS: Final = 64  # up to which a row at a time may beat laying out blocks; the kernel knows of its forest
 _LINEAR_ROWS: Final = 1 << 14  # at a time: the nodes of all trees are written out for them
 Key = tuple[Kind | bool, ...]
 
