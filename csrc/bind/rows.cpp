@@ -41,11 +41,12 @@ std::shared_ptr<cpu::Rows> make_rows(const py::tuple& forest, const py::list& ed
                                      std::vector<double>(first, first + base.size()));
 }
 
-// The margins (rows, outputs) of a C-contiguous matrix of the edges' type; None where it is not one.
+// The margins (rows, outputs) of a C-contiguous matrix of the edges' type; None where it is not one, or has so many
+// rows that blocks are sooner done.
 py::object margins(const std::shared_ptr<cpu::Rows>& rows, const py::array& x) {
   const auto columns = static_cast<py::ssize_t>(rows->edges.size());
   const bool wide = rows->edges.front().type == Type::f8;
-  if (x.ndim() != 2 || x.shape(1) != columns || !(wide ? is<double>(x) : is<float>(x)) ||
+  if (x.ndim() != 2 || x.shape(0) > rows->most || x.shape(1) != columns || !(wide ? is<double>(x) : is<float>(x)) ||
       !(x.flags() & py::array::c_style))
     return py::none();
   const std::vector<py::ssize_t> shape{x.shape(0), rows->forest.outputs};

@@ -55,4 +55,14 @@ Isa current_isa() {
   return chosen;
 }
 
+bool permutes_bytes() {
+#if !defined(__x86_64__)
+  return false;
+#elif defined(MLCORE_EMULATE_AVX512)
+  return current_isa() == Isa::avx512;
+#else
+  return current_isa() == Isa::avx512 && __builtin_cpu_supports("avx512vbmi");
+#endif
+}
+
 }  // namespace mlcore

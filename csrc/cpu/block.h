@@ -62,6 +62,8 @@ struct Kernels {
   bool clusters;  // walks down trees of them
   // Codes of `rows` contiguous values; NaN gets 0. Wide codes when the table has more than 255 edges.
   void (*bin)(const EdgeTable& table, const void* values, int64_t rows, void* codes);
+  // Codes of one row, a float or a double of each column; tables are all of that type and made for one row.
+  void (*bin_row)(const EdgeTable* tables, int64_t columns, const void* values, uint16_t* codes);
   // Bit i set where value i is NaN (float types).
   void (*nan)(Type type, const void* values, int64_t rows, uint64_t* missing);
   // Adds each tree's leaf values to the margins of up to `room.rows` rows, out[row * outputs + output].

@@ -489,6 +489,29 @@ void bin(const EdgeTable& table, const void* values, int64_t rows, void* codes) 
 }
 
 template <typename V, typename T>
+void bin_row_as(const EdgeTable* tables, int64_t columns, const T* values, uint16_t* codes) {
+  for (int64_t c = 0; c < columns; ++c) {
+    const EdgeTable& table = tables[c];
+    if constexpr (V::two_level)
+      if (table.n <= 255) {
+        uint8_t code;
+        bin_two_level<V>(table, values + c, 1, &code);
+        codes[c] = code;
+        continue;
+      }
+    codes[c] = static_cast<uint16_t>(ops::bin_one(values[c], table.as<T>(), table.n));
+  }
+}
+
+template <typename V>
+void bin_row(const EdgeTable* tables, int64_t columns, const void* values, uint16_t* codes) {
+  if (tables->type == Type::f4)
+    bin_row_as<V>(tables, columns, static_cast<const float*>(values), codes);
+  else
+    bin_row_as<V>(tables, columns, static_cast<const double*>(values), codes);
+}
+
+template <typename V, typename T>
 void nan_words(const T* values, int64_t rows, uint64_t* missing) {
   constexpr int64_t lanes = V::register_bytes / static_cast<int64_t>(sizeof(T));
   for (int64_t w = 0; w < words_for(rows); ++w) {
@@ -521,7 +544,7 @@ namespace {
 
 template <typename V>
 constexpr Kernels kernels_over() {
-  return {V::levels, V::clusters, bin<V>, nan<V>, margins<V, float>, margins<V, double>, explain<V>};
+  return {V::levels, V::clusters, bin<V>, bin_row<V>, nan<V>, margins<V, float>, margins<V, double>, explain<V>};
 }
 
 }  // namespace

@@ -13,6 +13,8 @@ namespace mlcore::cpu {
 
 namespace {
 
+// Where laying out a block begins to pay: of 500 trees of 63 leaves, and of 500 of depth 8 abreast.
+constexpr int64_t kFewRows = 48, kFewRowsAbreast = 64;
 constexpr size_t kTogether = 8;  // trees: while one waits for its node, the others go on; places stay in registers
 
 // What a row's trees look at, and what they answer.
@@ -20,27 +22,23 @@ struct Row {
   std::vector<uint16_t> codes, cells;     // a cell is the first of a tile's
   std::vector<uint8_t> missing, answers;  // of columns, of planes
   std::vector<int64_t> values;            // of trees: where their leaf's values are
+  alignas(64) std::array<uint8_t, kByteCells> bytes;
+  std::vector<uint8_t> numbers;  // of the leaves of trees abreast
 };
 
 template <typename T>
 void code(const Rows& rows, const T* x, Row& row) {
-  for (size_t c = 0; c < rows.edges.size(); ++c) {
-    row.missing[c] = x[c] != x[c];
-    if (rows.edges[c].n > 255) {
-      kernels().bin(rows.edges[c], x + c, 1, &row.codes[c]);
-    } else {
-      uint8_t narrow = 0;
-      kernels().bin(rows.edges[c], x + c, 1, &narrow);
-      row.codes[c] = narrow;
-    }
-  }
+  const size_t columns = rows.edges.size();
+  uint8_t* missing = row.missing.data();
+  for (size_t c = 0; c < columns; ++c) missing[c] = x[c] != x[c];
+  kernels().bin_row(rows.edges.data(), static_cast<int64_t>(columns), x, row.codes.data());
 }
 
 bool in_set(const Forest& forest, int32_t set, uint32_t code) {
   return (forest.sets[static_cast<size_t>(set * forest.set_words + (code >> 6))] >> (code & 63)) & 1;
 }
 
-void answer(const Rows& rows, Row& row) {
+void answer_planes(const Rows& rows, Row& row) {
   const Forest& forest = rows.forest;
   for (size_t g = 0; g < forest.groups.size(); ++g) {
     const PlaneGroup& group = forest.groups[g];
@@ -57,6 +55,9 @@ void answer(const Rows& rows, Row& row) {
     for (int64_t i = group.thresholds; i < group.thresholds + group.sets; ++i)
       out[i] = in_set(forest, planes[i].code, code);
   }
+}
+
+void fill_cells(const Forest& forest, Row& row) {
   for (auto v = static_cast<size_t>(forest.zero_cells); v < forest.cells.size(); ++v) {
     const Cell& cell = forest.cells[v];
     const auto c = static_cast<size_t>(cell.column);
@@ -118,8 +119,36 @@ void walk(const Forest& forest, int32_t number, Row& row) {
   row.values[static_cast<size_t>(number)] = tree.leaves + leaf * forest.width;
 }
 
+void fill_bytes(const Rows& rows, Row& row) {
+  const Forest& forest = rows.forest;
+  uint8_t* byte = row.bytes.data();
+  for (const ByteCell& cell : rows.abreast.cells) {
+    const auto c = static_cast<size_t>(cell.question.column);
+    const bool missing = row.missing[c] != 0;
+    if (cell.answers)
+      *byte++ = ops::goes_right(cell.question, row.codes[c], missing, forest.sets.data(), forest.set_words);
+    else
+      *byte++ = static_cast<uint8_t>(row.codes[c] | (missing && cell.question.missing_right() ? 255 : 0));
+  }
+}
+
+void number_abreast(const Rows& rows, Row& row) {
+  fill_bytes(rows, row);
+  uint8_t* numbers = row.numbers.data();
+  for (const TreesAbreast& block : rows.abreast.blocks) {
+    rows.find_abreast(block, row.bytes.data(), static_cast<int64_t>(rows.abreast.cells.size()), numbers);
+    numbers += kTreesAbreast;
+  }
+}
+
+int64_t value_of(const LeafAbreast& leaf, const Row& row) {
+  return leaf.first + (row.numbers[static_cast<size_t>(leaf.place)] >> leaf.shift);
+}
+
 void find_leaves(const Rows& rows, Row& row) {
   const Forest& forest = rows.forest;
+  for (size_t t = 0; t < rows.abreast.trees.size(); ++t)
+    row.values[static_cast<size_t>(rows.abreast.trees[t])] = value_of(rows.abreast.leaves[t], row);
   for (size_t first = 0; first < rows.order.size();) {
     const int32_t* trees = rows.order.data() + first;
     const Tree& tree = forest.trees[static_cast<size_t>(trees[0])];
@@ -161,6 +190,15 @@ void add_leaves(const Forest& forest, const Row& row, Sum* sums) {
   }
 }
 
+// As above, of trees that are all abreast.
+template <typename Sum>
+void add_abreast(const Rows& rows, const Row& row, Sum* sums) {
+  const Sum* tables = rows.forest.values<Sum>().tables.data();
+  Sum sum = sums[0];
+  for (const LeafAbreast& leaf : rows.abreast.leaves) sum += tables[value_of(leaf, row)];
+  sums[0] = sum;
+}
+
 template <typename T, typename Sum>
 void margins_of(const Rows& rows, const T* x, int64_t n, Sum* out) {
   static thread_local Row row;
@@ -169,13 +207,21 @@ void margins_of(const Rows& rows, const T* x, int64_t n, Sum* out) {
   row.cells.assign(rows.forest.cells.size() * kTileRows, 0);
   row.answers.resize(rows.forest.planes.size());
   row.values.resize(rows.forest.trees.size());
+  row.numbers.resize(rows.abreast.blocks.size() * kTreesAbreast);
+  const bool all_abreast = rows.forest.outputs == 1 && rows.order.empty();
   const auto outputs = static_cast<int64_t>(rows.base.size());
   for (int64_t i = 0; i < n; ++i) {
     code(rows, x + i * static_cast<int64_t>(rows.edges.size()), row);
-    answer(rows, row);
-    find_leaves(rows, row);
     Sum* sums = out + i * outputs;
     for (int64_t k = 0; k < outputs; ++k) sums[k] = static_cast<Sum>(rows.base[static_cast<size_t>(k)]);
+    number_abreast(rows, row);
+    if (all_abreast) {
+      add_abreast(rows, row, sums);
+      continue;
+    }
+    if (rows.asks_planes) answer_planes(rows, row);
+    fill_cells(rows.forest, row);
+    find_leaves(rows, row);
     add_leaves(rows.forest, row, sums);
   }
 }
@@ -196,6 +242,12 @@ Rows::Rows(Forest given, std::vector<EdgeTable> tables, std::vector<double> marg
     reached.push_back(std::move(counts));
   }
   std::iota(order.begin(), order.end(), 0);
+  find_abreast = leaf_numbers();
+  if (find_abreast != nullptr) abreast = set_abreast(forest, order);
+  asks_planes = std::any_of(order.begin(), order.end(), [this](int32_t tree) {
+    return forest.trees[static_cast<size_t>(tree)].shape == Shape::complete;
+  });
+  most = order.empty() ? kFewRowsAbreast : kFewRows;
   std::stable_sort(order.begin(), order.end(), [this](int32_t a, int32_t b) {
     const Tree &one = forest.trees[static_cast<size_t>(a)], &other = forest.trees[static_cast<size_t>(b)];
     return std::tie(one.shape, one.bits) < std::tie(other.shape, other.bits);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cpu/abreast.h"
 #include "cpu/block.h"
 #include "cpu/forest.h"
 
@@ -17,7 +18,11 @@ struct Rows {
   std::vector<double> base;      // of each output
   // Of each group of planes: how many thresholds are at or below each code.
   std::vector<std::vector<uint32_t>> reached;
-  std::vector<int32_t> order;  // of trees, those of one shape and height together
+  LeafNumbers find_abreast;  // null where no trees are
+  Abreast abreast;
+  std::vector<int32_t> order;  // of the other trees, those of one shape and height together
+  bool asks_planes;            // some of these
+  int64_t most;                // rows that are sooner done than a block is laid out
 };
 
 // Margins of rows of contiguous values, x[row * columns + column], float or double as `rows.edges` are, in the forest's

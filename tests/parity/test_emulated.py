@@ -28,31 +28,47 @@ print(json.dumps({"isa": found.isa, "digests": digests(found)}))
 """
 
 
-def digests_of(module: str, backend: str, required: str, absent: str, **environment: str) -> Any:
-    """The digests that a module out of tests/native gives in a process of its own."""
+_NO_AVX512 = "no emulated AVX-512, which needs SIMDe (Debian: libsimde-dev)"
+
+
+def built(module: str, required: str, absent: str) -> str:
+    """The path of a module out of tests/native."""
     paths = sorted(Path(os.environ.get("MLCORE_EMULATED", "build/none")).glob(f"{module}*.so"))
     if not paths:
         message = f"{absent}: make test builds it"
         if required in os.environ.get("MLCORE_REQUIRE", "").split(","):
             pytest.fail(message)
         pytest.skip(message)
+    return str(paths[0])
+
+
+def output_of(arguments: list[str], **environment: str) -> str:
+    """What Python prints in a process of its own, which must end well."""
     ended = subprocess.run(
-        [sys.executable, "-c", _DIGESTS, module, str(paths[0]), backend],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, *arguments], env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def digests_of(module: str, backend: str, required: str, absent: str, **environment: str) -> Any:
+    """The digests that a module out of tests/native gives."""
+    path = built(module, required, absent)
+    return json.loads(output_of(["-c", _DIGESTS, module, path, backend], **environment))
 
 
 @pytest.mark.slow
 def test_the_emulated_avx512_engine_gives_the_same_bits() -> None:
-    absent = "no emulated AVX-512, which needs SIMDe (Debian: libsimde-dev)"
-    found = digests_of("_native", "cpu", "avx512", absent, MLCORE_ISA="avx512")
+    found = digests_of("_native", "cpu", "avx512", _NO_AVX512, MLCORE_ISA="avx512")
     assert found["isa"] == "avx512"
     assert found["digests"] == digests(backends.select("numba"))
+
+
+@pytest.mark.slow
+def test_the_emulated_trees_side_by_side_give_the_same_bits() -> None:
+    tests = str(Path(__file__).parents[1] / "scoring" / "test_few_rows.py")
+    module = str(Path(built("_native", "avx512", _NO_AVX512)).resolve())
+    output_of(["-m", "pytest", "-q", tests], MLCORE_ISA="avx512", MLCORE_NATIVE_MODULE=module)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,14 @@ def test_every_instruction_set_gives_the_same_bits(backends_here: dict[str, Back
         used, found = _digests("cpu", MLCORE_ISA=isa)
         assert used == isa
         assert {key for key, value in wanted.items() if found.get(key) != value} == set(), isa
+
+
+@pytest.mark.slow
+def test_a_few_rows_give_the_same_bits_under_every_instruction_set(backends_here: dict[str, Backend]) -> None:
+    tests = Path(__file__).parents[1] / "scoring" / "test_few_rows.py"
+    for isa in backends_here["cpu"].kernels.isas():
+        done = _python(f"import pytest, sys; sys.exit(pytest.main(['-q', {str(tests)!r}]))", MLCORE_ISA=isa)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_numba_gives_the_bits_of_the_native_module(backends_here: dict[str, Backend]) -> None:

@@ -100,7 +100,7 @@ def test_an_engine_that_does_not_exist_is_refused() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
-@pytest.mark.parametrize("rows", [1, 2, 15, 16, 17])
+@pytest.mark.parametrize("rows", [1, 2, 47, 48, 49, 64, 65])
 def test_a_few_rows_give_the_same_bits(booster: xgboost.Booster, rows: int, dtype: Any) -> None:
     values = np.nan_to_num(X).astype(dtype) if dtype == np.int32 else X.astype(dtype)
     expected = booster.inplace_predict(values, predict_type="margin")

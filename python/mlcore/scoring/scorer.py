@@ -42,7 +42,7 @@ from mlcore.scoring.plan import Kind, Plan, build, float_types, names_categories
 from mlcore.scoring.tally import Tally
 from mlcore.scoring.whole import Whole
 
-FEW_ROWS: Final = 16  # up to which walking trees row by row beats laying out blocks
+FEW_ROWS: Final = 64  # up to which a row at a time may beat laying out blocks; the kernel knows of its forest
 _LINEAR_ROWS: Final = 1 << 14  # at a time: the nodes of all trees are written out for them
 Key = tuple[Kind | bool, ...]
 
@@ -420,15 +420,15 @@ class Scorer:
     def _of_few(self, X: Array) -> Array | None:
         """The margins of a few rows without the machinery of many; None where that machinery is needed."""
         kind = X.dtype.char
-        if X.shape[1] != len(self.columns):
-            return None
         if kind not in self._few:
+            if X.shape[1] != len(self.columns):
+                return None
             self._few[kind] = self._make_few(X) if kind in "fd" else None
         few = self._few[kind]
         if few is None or not (self.model.accepts_missing or np.isfinite(X).all()):  # the long way names the column
             return None
         found: Array | None = few(X)
-        return None if found is None else self._finished(found)
+        return found if found is None or self._sums_are_margins else self._finished(found)
 
     def _make_few(self, X: Array) -> Any:
         make = getattr(self.backend.kernels, "Rows", None)
@@ -447,6 +447,12 @@ class Scorer:
         edges = [item.folded.edges for item in plan.columns]
         forest = tuple(getattr(plan.forest, item.name) for item in fields(plan.forest))
         return make(forest, edges, np.array(self.model.base_margin, np.float64))
+
+    @cached_property
+    def _sums_are_margins(self) -> bool:
+        """Whether there is nothing that `_finished` does."""
+        model = self.model
+        return isinstance(model, TreeEnsemble) and model.divisor == 1 and model.scale == 1 and not any(model.bias)
 
     def _finished(self, margins: Array) -> Array:
         """The sums of base margin and leaves, scaled in place, and the model's bias added."""
