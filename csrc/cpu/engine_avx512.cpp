@@ -40,7 +40,7 @@ struct Leaves {
     for (int i = 0; i < 1 << more; ++i) part[i] = _mm512_loadu_si512(table + 64 * i);
   }
 
-  // Of as many rows as there are leaf numbers, of the piece's width, in `index`.
+  // Of as many rows as there are leaf numbers, of the piece's width, in `index`; its higher bits do not matter.
   __m512i of(__m512i index) const {
     if constexpr (more == 0)
       return permute(index, part[0]);
@@ -70,6 +70,24 @@ struct Leaves {
   }
 };
 
+// Where add_leaves keeps the sums of 512 rows. A register of leaf numbers has those of every 8th row; unpacking takes,
+// of each 16 bytes, those side by side into a register of sums.
+template <typename Sum>
+struct Places {
+  uint16_t of[512];
+
+  constexpr Places() : of{} {
+    constexpr int together = 16 / sizeof(Sum);
+    for (int row = 0; row < 512; ++row) {
+      const int number = row % 8 * 64 + row / 8;
+      of[row] = static_cast<uint16_t>(number / 64 * 64 + number % 16 / together * 4 * together +
+                                      number / 16 % 4 * together + number % together);
+    }
+  }
+};
+template <typename Sum>
+constexpr Places<Sum> kPlaces;
+
 struct Avx512 {
   using Reg = __m512i;
   static constexpr int64_t rows = 512;
@@ -82,12 +100,9 @@ struct Avx512 {
   static Reg mux(Reg choose, Reg one, Reg zero) { return _mm512_ternarylogic_epi64(choose, one, zero, 0xca); }
   static Reg none() { return _mm512_setzero_si512(); }
   static Reg all() { return _mm512_set1_epi64(-1); }
-  // Where add_leaves keeps a row's sum. Unpacking takes, of each 16 bytes of 64 leaf numbers, those side by side into a
-  // register of sums.
   template <typename Sum>
   static int64_t position(int64_t row) {
-    constexpr int64_t together = 16 / sizeof(Sum);
-    return (row & ~int64_t{63}) + (row & 15) / together * 4 * together + (row >> 4 & 3) * together + row % together;
+    return (row & -rows) + kPlaces<Sum>.of[row & (rows - 1)];
   }
 
   // 8 rows' doubles.
@@ -154,45 +169,69 @@ struct Avx512 {
     Leaves<Piece, Bits> leaves[pieces];
     for (int p = 0; p < pieces; ++p)
       leaves[p].load(values.pieces.data() + table * sizeof(Sum) + p * size * sizeof(Piece));
-    alignas(64) uint64_t words[Bits][kBlockWords];
-    for (int b = 0; b < Bits; ++b) _mm512_store_si512(words[b], bit[b]);
-    for (int64_t w = 0; w < kBlockWords; ++w) {
-      const __m512i numbers = leaf_numbers<Bits>(words, w);
-      add_half(leaves, _mm512_unpacklo_epi8(numbers, none()), sums + 64 * w);
-      add_half(leaves, _mm512_unpackhi_epi8(numbers, none()), sums + 64 * w + 32);
+    constexpr int known = Bits > 4 ? Bits : 4;  // a permute looks at 4 bits of a number, or more
+    Reg numbers[8];
+    for (int b = 0; b < known; ++b) numbers[b] = b < Bits ? bit[Bits - 1 - b] : none();
+    const auto add_rows = [&](int i) __attribute__((always_inline)) {
+      add_half(leaves, _mm512_unpacklo_epi8(numbers[i], none()), sums + 64 * i);
+      add_half(leaves, _mm512_unpackhi_epi8(numbers[i], none()), sums + 64 * i + 32);
+    };
+    // Whichever was faster: rows of floats at once, beside the steps of the others; of doubles after them all.
+    if constexpr (sizeof(Sum) == 4) {
+      transpose<known, 4, 0>(numbers, add_rows);
+    } else {
+      transpose<known, 4, 0>(numbers, [](int) {});
+      for (int i = 0; i < 8; ++i) add_rows(i);
     }
   }
 
-  // The leaf numbers of 64 rows, a byte each.
-  template <int Bits>
-  static __m512i leaf_numbers(const uint64_t (*words)[kBlockWords], int64_t w) {
-    __m512i numbers = none();
-    for (int b = 0; b < Bits; ++b)
-      numbers =
-          _mm512_mask_add_epi8(numbers, words[b][w], numbers, _mm512_set1_epi8(static_cast<char>(1 << (Bits - 1 - b))));
-    return numbers;
+  // The leaf numbers of 512 rows, a byte each, from the planes of their bits, lowest first, by transposing 8 × 8 bits:
+  // row 8 * j + i has byte j of numbers[i], and ready(i) is called as soon as that is whole. Bits that have no plane
+  // are left as they fall. Masks, 64 rows and one bit at a time, take longer.
+  template <int Bits, int Apart, int First, typename Ready>
+  [[gnu::always_inline]] static void transpose(Reg (&numbers)[8], const Ready& ready) {
+    if constexpr (Apart == 0) {
+      ready(First);
+    } else {
+      const Reg low = _mm512_set1_epi8(Apart == 4 ? 0x0f : Apart == 2 ? 0x33 : 0x55);
+#pragma GCC unroll 4
+      for (int i = First; i < First + Apart; ++i) {
+        Reg &one = numbers[i], &other = numbers[i + Apart];
+        const Reg upper = _mm512_srli_epi16(one, Apart);
+        if (Apart == 4 && i + Apart >= Bits) {
+          other = upper;
+        } else {
+          one = mux(low, one, _mm512_slli_epi16(other, Apart));
+          other = mux(low, upper, other);
+        }
+      }
+      transpose<Bits, Apart / 2, First>(numbers, ready);
+      transpose<Bits, Apart / 2, First + Apart>(numbers, ready);
+    }
   }
 
   // Of 32 rows, whose leaf numbers are words: the pieces of their values meet.
   template <int Bits>
-  static void add_half(const Leaves<uint32_t, Bits> (&leaves)[1], __m512i numbers, float* sums) {
+  [[gnu::always_inline]] static void add_half(const Leaves<uint32_t, Bits> (&leaves)[1], __m512i numbers, float* sums) {
     add(sums, leaves[0].of(_mm512_unpacklo_epi16(numbers, none())));
     add(sums + 16, leaves[0].of(_mm512_unpackhi_epi16(numbers, none())));
   }
   template <int Bits>
-  static void add_half(const Leaves<uint16_t, Bits> (&leaves)[2], __m512i numbers, float* sums) {
+  [[gnu::always_inline]] static void add_half(const Leaves<uint16_t, Bits> (&leaves)[2], __m512i numbers, float* sums) {
     const __m512i low = leaves[0].of(numbers), high = leaves[1].of(numbers);
     add(sums, _mm512_unpacklo_epi16(low, high));
     add(sums + 16, _mm512_unpackhi_epi16(low, high));
   }
   template <int Bits>
-  static void add_half(const Leaves<uint32_t, Bits> (&leaves)[2], __m512i numbers, double* sums) {
+  [[gnu::always_inline]] static void add_half(const Leaves<uint32_t, Bits> (&leaves)[2], __m512i numbers,
+                                              double* sums) {
     const __m512i one = _mm512_unpacklo_epi16(numbers, none()), other = _mm512_unpackhi_epi16(numbers, none());
     add_both(leaves[0].of(one), leaves[1].of(one), sums);
     add_both(leaves[0].of(other), leaves[1].of(other), sums + 16);
   }
   template <int Bits>
-  static void add_half(const Leaves<uint16_t, Bits> (&leaves)[4], __m512i numbers, double* sums) {
+  [[gnu::always_inline]] static void add_half(const Leaves<uint16_t, Bits> (&leaves)[4], __m512i numbers,
+                                              double* sums) {
     const __m512i a = leaves[0].of(numbers), b = leaves[1].of(numbers), c = leaves[2].of(numbers),
                   d = leaves[3].of(numbers);
     add_both(_mm512_unpacklo_epi16(a, b), _mm512_unpacklo_epi16(c, d), sums);

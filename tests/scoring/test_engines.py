@@ -83,6 +83,30 @@ def test_a_tree_of_more_leaves_than_a_code_can_number() -> None:
         assert set(scorer.describe()["plans"][0]["engines"]) == {"deep"}
 
 
+@pytest.mark.parametrize("depth", range(1, 9))
+def test_leaf_numbers_of_any_bits_find_floats(depth: int) -> None:
+    for classes in (0, 3):
+        params = {"objective": "multi:softprob", "num_class": classes} if classes else {}
+        y = np.digitize(Y, [-0.5, 0.5]) if classes else Y
+        model = xgboost.train({"nthread": 1, "max_depth": depth, **params}, xgboost.DMatrix(X, y), 5)
+        scorer = mlcore.compile(model, engine="planes", backend="cpu")
+        for rows in (X, X[:1_111]):
+            assert bits(scorer.margin(rows), model.inplace_predict(rows, predict_type="margin"))
+
+
+@pytest.mark.parametrize("missing", ["Min", "Max"])
+@pytest.mark.parametrize("depth", range(1, 9))
+def test_leaf_numbers_of_any_bits_find_doubles(depth: int, missing: str) -> None:
+    for loss, y in (("RMSE", Y), ("MultiRMSE", np.stack([Y, -Y, Y * Y], axis=1))):
+        model = catboost.CatBoostRegressor(
+            iterations=7, depth=depth, loss_function=loss, nan_mode=missing, verbose=0, thread_count=1,
+            allow_writing_files=False,
+        ).fit(X, y)  # fmt: skip
+        scorer = mlcore.compile(model, backend="cpu")
+        for rows in (X, X[:1_111]):
+            assert bits(scorer.margin(rows), model.predict(rows))
+
+
 @pytest.mark.parametrize("depth", [1, 4, 6, 8])
 def test_trees_that_ask_one_question_a_level_need_no_selects(depth: int) -> None:
     model = catboost.CatBoostRegressor(
