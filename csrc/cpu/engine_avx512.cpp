@@ -251,11 +251,17 @@ struct Avx512 {
     _mm512_store_pd(sums, _mm512_add_pd(_mm512_load_pd(sums), _mm512_castsi512_pd(values)));
   }
 
-  // Numbers of kTopLevels bits, of `rows` rows; bit[0] is the highest.
+  // Numbers of kTopLevels bits, of `rows` rows, from their bits, the highest first.
   static void numbers(const Reg* bit, uint8_t* out) {
     alignas(64) uint64_t words[kTopLevels][kBlockWords];
     for (int b = 0; b < kTopLevels; ++b) _mm512_store_si512(words[b], bit[b]);
-    for (int64_t w = 0; w < kBlockWords; ++w) _mm512_store_si512(out + 64 * w, leaf_numbers<kTopLevels>(words, w));
+    for (int64_t w = 0; w < kBlockWords; ++w) {
+      __m512i number = none();
+      for (int b = 0; b < kTopLevels; ++b)
+        number = _mm512_mask_add_epi8(number, words[b][w], number,
+                                      _mm512_set1_epi8(static_cast<char>(1 << (kTopLevels - 1 - b))));
+      _mm512_store_si512(out + 64 * w, number);
+    }
   }
 
   // The numbers of the leaves that kClusterRows rows reach; `room` cells are a row's.
