@@ -59,9 +59,10 @@ py::bytes nodes(const py::array& pred_column, const py::array& pred_code, const 
                 const py::array& pred_missing, const py::array& sets, const py::array& tree_start,
                 const py::array& tree_output, const py::array& node_pred, const py::array& node_left,
                 const py::array& node_right, const py::array& node_value, const py::array& n_codes, int32_t n_outputs) {
-  const cpu::Forest found =
-      cpu::prepare(forest_spec(pred_column, pred_code, pred_set, pred_missing, sets, tree_start, tree_output, node_pred,
-                               node_left, node_right, node_value, n_codes, n_outputs));
+  cpu::ForestSpec spec = forest_spec(pred_column, pred_code, pred_set, pred_missing, sets, tree_start, tree_output,
+                                     node_pred, node_left, node_right, node_value, n_codes, n_outputs);
+  spec.engine = cpu::Engine::walk;  // which lays nothing else out
+  const cpu::Forest found = cpu::prepare(spec);
   return {reinterpret_cast<const char*>(found.nodes.data()), found.nodes.size() * sizeof(ops::Node)};
 }
 

@@ -28,12 +28,9 @@ cpu::Engine engine_named(const std::string& name) {
 
 // How many trees each way of finding a leaf serves.
 std::map<std::string, int64_t> engines_of(const cpu::Forest& forest) {
-  const std::map<cpu::Shape, const char*> names{{cpu::Shape::oblivious, "oblivious"},
-                                                {cpu::Shape::complete, "complete"},
-                                                {cpu::Shape::network, "network"},
-                                                {cpu::Shape::deep, "deep"},
-                                                {cpu::Shape::clusters, "deep"},
-                                                {cpu::Shape::walk, "walk"}};
+  const std::map<cpu::Shape, const char*> names{
+      {cpu::Shape::oblivious, "oblivious"}, {cpu::Shape::complete, "complete"}, {cpu::Shape::network, "network"},
+      {cpu::Shape::deep, "deep"},           {cpu::Shape::clusters, "deep"},     {cpu::Shape::walk, "walk"}};
   std::map<std::string, int64_t> found;
   for (const cpu::Tree& tree : forest.trees) ++found[names.at(tree.shape)];
   return found;

@@ -1,6 +1,7 @@
 #include "cpu/abreast.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -112,11 +113,12 @@ Abreast set_abreast(const Forest& forest, std::vector<int32_t>& trees) {
   std::vector<int32_t> apart;
   for (const int32_t number : trees) {
     const Tree& tree = forest.trees[static_cast<size_t>(number)];
-    const bool fits = tree.shape == Shape::complete && tree.bits > 0 && cells.add(forest.nodes.data() + tree.root);
+    const bool fits = tree.shape == Shape::complete && cells.add(forest.nodes.data() + tree.root);
     (fits ? made.trees : apart).push_back(number);
   }
   const auto bits = [&](int32_t number) { return forest.trees[static_cast<size_t>(number)].bits; };
-  std::vector<int32_t> tallest_first = made.trees, places(forest.trees.size());
+  std::vector<int32_t> tallest_first, places(forest.trees.size());  // those that ask something
+  std::copy_if(made.trees.begin(), made.trees.end(), std::back_inserter(tallest_first), bits);
   std::stable_sort(tallest_first.begin(), tallest_first.end(), [&](int32_t a, int32_t b) { return bits(a) > bits(b); });
   const auto count = static_cast<int64_t>(tallest_first.size());
   for (int64_t first = 0; first < count; first += kTreesAbreast)
@@ -130,7 +132,7 @@ Abreast set_abreast(const Forest& forest, std::vector<int32_t>& trees) {
     places[static_cast<size_t>(tallest_first[static_cast<size_t>(place)])] = place;
   for (const int32_t number : made.trees) {
     const int32_t place = places[static_cast<size_t>(number)];
-    const int tallest = made.blocks[static_cast<size_t>(place / kTreesAbreast)].bits;
+    const int tallest = bits(number) > 0 ? made.blocks[static_cast<size_t>(place / kTreesAbreast)].bits : kMostBits;
     made.leaves.push_back(
         {forest.trees[static_cast<size_t>(number)].leaves, place, static_cast<int16_t>(tallest - bits(number))});
   }

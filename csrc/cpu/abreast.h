@@ -36,7 +36,7 @@ struct TreesAbreast {
 struct LeafAbreast {
   int64_t first;  // Tree::leaves
   int32_t place;  // among the numbers of all blocks
-  int16_t shift;  // a number has as many bits as that of the block's tallest tree
+  int16_t shift;  // a number has as many bits as that of the block's tallest tree; that of a lone leaf leaves nothing
 };
 
 struct Abreast {

@@ -9,26 +9,23 @@ namespace mlcore::cpu {
 namespace {
 
 // What a cluster costs for the room that it takes up in the cache: as much as visits of the rows of so many leaves.
-constexpr double kRowsForCluster = 10;
+constexpr float kLeavesForCluster = 10;
 
 // For each node and room in its parent's cluster: how much of it the left child's subtree takes so that the fewest rows
-// pass further clusters. Worked out from the leaves up.
+// pass further clusters, every leaf taken to be reached by as many. Worked out from the leaves up.
 class Shares {
  public:
   explicit Shares(const std::vector<ClusterNode>& nodes) : left_(nodes.size()) {
-    double rows = 0;
-    for (const ClusterNode& node : nodes) rows += node.leaf() ? node.weight : 0;
-    const double cluster = kRowsForCluster * rows / (static_cast<double>(nodes.size() + 1) / 2);
     std::vector<Subtree> open;  // wait for their parents, the leftmost last
     for (size_t i = nodes.size(); i-- > 0;) {
       if (nodes[i].leaf()) {
-        open.push_back({{}, nodes[i].weight});
+        open.push_back({{}, 1});
         continue;
       }
       const Subtree left = open.back(), right = open[open.size() - 2];
       open.resize(open.size() - 2);
-      Subtree both{share(left.costs, right.costs, left_[i]), left.rows + right.rows};
-      both.costs[0] = both.costs[kClusterNodes] + static_cast<float>(both.rows + cluster);
+      Subtree both{share(left.costs, right.costs, left_[i]), left.leaves + right.leaves};
+      both.costs[0] = both.costs[kClusterNodes] + both.leaves + kLeavesForCluster;
       open.push_back(both);
     }
   }
@@ -40,7 +37,7 @@ class Shares {
   using Lefts = std::array<uint8_t, kClusterNodes + 1>;
   struct Subtree {
     Costs costs;
-    double rows;
+    float leaves;
   };
 
   static Costs share(const Costs& left, const Costs& right, Lefts& lefts) {
@@ -61,9 +58,11 @@ class Shares {
 
 class Cutter {
  public:
-  Cutter(const std::vector<ClusterNode>& nodes, std::vector<size_t> roots,
-         const std::function<int64_t(size_t)>& number, std::vector<Cluster>& clusters)
-      : nodes_(nodes), shares_(nodes), number_(number), clusters_(clusters), roots_(std::move(roots)) {
+  Cutter(const std::vector<ClusterNode>& nodes, std::vector<size_t> roots, const std::function<int64_t(size_t)>& number,
+         std::vector<Cluster>& clusters)
+      : nodes_(nodes), shares_(nodes), number_(number), clusters_(clusters), roots_(std::move(roots)) {}
+
+  void cut() {
     for (size_t i = 0; i < roots_.size(); ++i) fill(roots_[i]);
   }
 
@@ -121,7 +120,7 @@ class Cutter {
 
 void cut(const std::vector<ClusterNode>& nodes, std::vector<size_t> roots,
          const std::function<int64_t(size_t leaf)>& number, std::vector<Cluster>& clusters) {
-  Cutter(nodes, std::move(roots), number, clusters);
+  Cutter(nodes, std::move(roots), number, clusters).cut();
 }
 
 }  // namespace mlcore::cpu

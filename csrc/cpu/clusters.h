@@ -20,11 +20,12 @@ struct alignas(32) Cluster {
   std::array<uint16_t, 16> code{};   // of each node: rows whose cell holds more go right
   std::array<uint16_t, 16> asked{};  // of each way out: the nodes on it, a bit each
   std::array<uint16_t, 16> right{};  // and which of them send a row there to their right
-  std::array<uint16_t, 16> leads{};  // to a leaf: twice its number after `leaves`; or, plus one, as many bytes after `next`
-  std::array<uint8_t, 16> cell{};    // that each node asks
-  uint32_t next = 0;                 // of the clusters below: how many bytes after the tree's first the first of them lies
-  uint32_t leaves = 0;               // twice the number that those of the leaves count from
-  uint16_t missing = 0;              // the nodes where rows whose cell holds 0 go right
+  std::array<uint16_t, 16>
+      leads{};  // to a leaf: twice its number after `leaves`; or, plus one, as many bytes after `next`
+  std::array<uint8_t, 16> cell{};  // that each node asks
+  uint32_t next = 0;     // of the clusters below: how many bytes after the tree's first the first of them lies
+  uint32_t leaves = 0;   // twice the number that those of the leaves count from
+  uint16_t missing = 0;  // the nodes where rows whose cell holds 0 go right
 };
 
 // A node of a tree to be cut; depth first, so that its left child comes next.
@@ -33,7 +34,6 @@ struct ClusterNode {
   uint16_t code;
   uint8_t cell;
   bool missing_right;
-  float weight;  // of the rows that reach a leaf
 
   bool leaf() const { return right == 0; }
 };

@@ -22,7 +22,7 @@ class ClusterWalk {
   // for another: what one asks for arrives while others step.
   // They set out on the `ways` by the numbers of those.
   void operator()(const uint32_t* ways, const uint8_t* taken, uint32_t* numbers) {
-    Place one[kClusterRows + 1], other[kClusterRows + 1];  // and one that is written over
+    Place one[kClusterRows], other[kClusterRows];
     Place *from = one, *to = other;
     for (int64_t i = 0; i < kClusterRows; ++i) from[i] = static_cast<Place>(i) << 32 | ways[taken[i]];
     for (int64_t count = kClusterRows; count > 0; std::swap(from, to)) {
@@ -70,7 +70,7 @@ class ClusterWalk {
       *next = (from[i] >> 32 << 32) + place;
       next += lead & 1;
       const char* below = reinterpret_cast<const char*>(clusters_ + place);
-      for (int64_t line = 0; line < 3; ++line) __builtin_prefetch(below + 64 * line);
+      for (int64_t line = 0; line < 3; ++line) __builtin_prefetch(below + 64 * line, 0, 2);
     }
     return next - to;
   }

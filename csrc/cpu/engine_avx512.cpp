@@ -251,7 +251,7 @@ struct Avx512 {
     _mm512_store_pd(sums, _mm512_add_pd(_mm512_load_pd(sums), _mm512_castsi512_pd(values)));
   }
 
-  // Numbers of kTopLevels bits, of `rows` rows, from their bits, the highest first.
+  // Numbers of kTopLevels bits, of `rows` rows, in order, from their bits, the highest first.
   static void numbers(const Reg* bit, uint8_t* out) {
     alignas(64) uint64_t words[kTopLevels][kBlockWords];
     for (int b = 0; b < kTopLevels; ++b) _mm512_store_si512(words[b], bit[b]);

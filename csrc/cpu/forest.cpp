@@ -252,7 +252,7 @@ class Layout {
       open.pop_back();
       const size_t at = nodes.size();
       ids.push_back(node);
-      nodes.push_back({0, 0, 0, false, 1});
+      nodes.push_back({0, 0, 0, false});
       nodes[parent].right = static_cast<int32_t>(at);  // the right child comes last
       if (is_leaf(node)) continue;
       const int32_t predicate = s_.node_pred[first_ + node], set = s_.pred_set[predicate];
@@ -474,8 +474,9 @@ bool suit_clusters(const ForestSpec& s, const std::vector<uint8_t>& used) {
     if (!used[p]) continue;
     if (s.n_codes[s.pred_column[p]] > kNoCode) return false;
     cells.emplace(s.pred_column[p], s.pred_set[p]);
+    if (cells.size() > kClusterCells) return false;
   }
-  return cells.size() <= kClusterCells;
+  return true;
 }
 
 // As many rows as keep their planes in the cache. Of deep trees that do not fit it, as many as keep their cells there,
@@ -545,21 +546,21 @@ Forest prepare(const ForestSpec& s) {
   check(s);
   std::vector<uint8_t> planes(static_cast<size_t>(s.predicates), 0), cells = planes;  // that are asked for
   std::vector<Extent> extents(static_cast<size_t>(s.trees));
-  int64_t most_leaves = 0, deep_nodes = 0, steps = 0;  // of deep trees; their depths together, less those for steps
+  int64_t most_leaves = 0, deep_nodes = 0, too_deep = 0;  // of deep trees; by how much, together
   for (int64_t t = 0; t < s.trees; ++t) {
     const Extent& extent = extents[static_cast<size_t>(t)] = extent_of(s, s.tree_start[t]);
     const Shape shape = shape_of(extent, s.engine);
     if (shape == Shape::deep) {
       most_leaves = std::max(most_leaves, extent.leaves);
       deep_nodes += 2 * extent.leaves - 1;
-      steps += extent.depth - kStepsDepth;
+      too_deep += extent.depth - kStepsDepth;
     }
     if (shape == Shape::walk) continue;
     for (int64_t i = s.tree_start[t]; i < s.tree_start[t + 1]; ++i)
       if (s.node_pred[i] >= 0) (shape == Shape::deep ? cells : planes)[static_cast<size_t>(s.node_pred[i])] = 1;
   }
-  const bool clustered = kernels().clusters && s.engine != Engine::rows && steps > 0 && most_leaves <= kMostClusters &&
-                         suit_clusters(s, cells);
+  const bool clustered = kernels().clusters && s.engine != Engine::rows && too_deep > 0 &&
+                         most_leaves <= kMostClusters && suit_clusters(s, cells);
   const auto shape = [&](int64_t tree) {
     const Shape found = shape_of(extents[static_cast<size_t>(tree)], s.engine);
     return found == Shape::deep && clustered ? Shape::clusters : found;
@@ -571,13 +572,14 @@ Forest prepare(const ForestSpec& s) {
   if (!clustered) {
     f.zero_cells = std::min<int64_t>((most_leaves + DeepNode::kLeaves - 1) / DeepNode::kLeaves, kMostCells);
     f.deep_nodes.reserve(static_cast<size_t>(deep_nodes));
+  } else {
+    f.clusters.reserve(static_cast<size_t>(deep_nodes / (kClusterNodes + 1)));  // about as many as there will be
   }
   f.cells.assign(static_cast<size_t>(f.zero_cells), {-1, -1, false});
   Layout layout(s, f, number_planes(s, planes, f));
   f.nodes.reserve(static_cast<size_t>(s.nodes));
   for (int64_t i = 0; i < s.nodes; ++i) f.nodes.push_back(node_of(s, i));
-  for (int64_t t = 0; t < s.trees; ++t)
-    layout.add(t, shape(t), extents[static_cast<size_t>(t)]);
+  for (int64_t t = 0; t < s.trees; ++t) layout.add(t, shape(t), extents[static_cast<size_t>(t)]);
   f.block_rows = block_rows_for(f);
   return f;
 }

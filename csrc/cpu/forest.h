@@ -98,8 +98,8 @@ struct DeepNode {
 };
 
 // What a deep forest asks of a row: a column's code, or whether it lies in a set. Missing stands for the lowest or the
-// highest value, so that a comparison sends it where it must go. For clusters 0 stands for missing, and whatever else is
-// one more.
+// highest value, so that a comparison sends it where it must go. For clusters 0 stands for missing, and whatever else
+// is one more.
 struct Cell {
   int32_t column, set;
   bool missing_right;
@@ -148,7 +148,7 @@ struct Forest : Questions {
   std::vector<int32_t> plane_ids;
   std::vector<Mux> muxes;
   std::vector<DeepNode> deep_nodes;
-  std::vector<Cluster> clusters;  // no deep nodes then
+  std::vector<Cluster> clusters;   // no deep nodes then
   std::vector<TopNode> top_nodes;  // of the first kTopLevels levels of each tree of clusters, in heap order
   std::vector<uint32_t> top_ways;  // below those: where a cluster lies, as Cluster::leads says
   std::vector<Cell> cells;

@@ -207,7 +207,7 @@ void margins_of(const Rows& rows, const T* x, int64_t n, Sum* out) {
   row.cells.assign(rows.forest.cells.size() * kTileRows, 0);
   row.answers.resize(rows.forest.planes.size());
   row.values.resize(rows.forest.trees.size());
-  row.numbers.resize(rows.abreast.blocks.size() * kTreesAbreast);
+  row.numbers.resize(rows.abreast.blocks.size() * kTreesAbreast + 1);  // lone leaves look at one as well
   const bool all_abreast = rows.forest.outputs == 1 && rows.order.empty();
   const auto outputs = static_cast<int64_t>(rows.base.size());
   for (int64_t i = 0; i < n; ++i) {

@@ -136,6 +136,11 @@ def test_trees_of_any_height(height: int) -> None:
     assert agree(Made(190, heights=(height,), early=0))
 
 
+def test_trees_that_are_a_lone_leaf() -> None:
+    assert agree(Made(100, heights=(0,)))
+    assert agree(Made(600, heights=(0, 6), early=0))
+
+
 @pytest.mark.parametrize("trees", [40, 200, 600])
 def test_trees_of_many_heights(trees: int) -> None:
     assert agree(Made(trees, heights=(3, 8, 1, 6, 2, 6, 7, 4, 5)))

@@ -172,7 +172,11 @@ def _predicates(plain: Array, codes: Array, members: Array, *, missing: Array, i
     """
     threshold, member_row = np.zeros(len(plain), np.int64), np.full(len(plain), -1)
     lowest = members.shape[1] - np.count_nonzero(members, axis=1)
-    rising = (lowest > 0) & np.all(members == (np.arange(members.shape[1]) >= lowest[:, None]), axis=1)
+    rising = (
+        (lowest > 0)
+        & (lowest < MAX_CODES)
+        & np.all(members == (np.arange(members.shape[1]) >= lowest[:, None]), axis=1)
+    )
     threshold[plain], threshold[np.flatnonzero(~plain)[rising]] = codes, lowest[rising]
     members = members[~rising]
     member_row[np.flatnonzero(~plain)[~rising]] = np.arange(len(members))
