@@ -23,7 +23,8 @@ if path := os.environ.get("MLCORE_NATIVE_MODULE"):  # one built elsewhere, by ma
     assert spec is not None and spec.loader is not None, f"MLCORE_NATIVE_MODULE={path} is not a module"
     sys.modules["mlcore._native"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["mlcore._native"])
-    os.environ.pop("LD_PRELOAD", None)  # a sanitizer is for this process: under a limit of memory it could not start
+    for name in ("LD_PRELOAD", "MLCORE_NATIVE_MODULE"):  # a sanitizer is for this process: under a limit of memory it
+        os.environ.pop(name, None)  # could not start
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,8 @@ int main() {
   std::vector<float> edges;
   for (int i = 0; i < kEdges; ++i) edges.push_back(static_cast<float>(i));
   const auto* bytes = reinterpret_cast<const char*>(edges.data());
-  const EdgeTable table = make_edge_table(Type::f4, {bytes, bytes + edges.size() * sizeof(float)}, kRows);
+  const std::vector<char> held(bytes, bytes + edges.size() * sizeof(float));
+  const EdgeTable table = make_edge_table(Type::f4, held, kRows), of_one_row = make_edge_table(Type::f4, held, 1);
   std::vector<std::vector<float>> values(kColumns);
   std::vector<float> matrix(kRows * kColumns);
   std::vector<RawColumn> columns;
@@ -113,7 +114,7 @@ int main() {
     columns.push_back(
         {{Type::f4, reinterpret_cast<const char*>(values[c].data()), 4, kRows, {}}, &table, nullptr, 0, nullptr});
   }
-  const Rows rows(prepare(model.spec(Engine::rows)), std::vector<EdgeTable>(kColumns, table), {0.0});
+  const Rows rows(prepare(model.spec(Engine::rows)), std::vector<EdgeTable>(kColumns, of_one_row), {0.0});
   std::vector<float> expected(kRows, 0);
   score(forest_here, columns, kRows, expected.data(), 1);
 
