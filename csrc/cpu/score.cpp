@@ -61,12 +61,26 @@ struct Worker {
   std::vector<std::vector<int64_t>> counts;
 };
 
-std::vector<std::unique_ptr<Worker>> make_workers(const Forest& forest, const std::vector<RawColumn>& raw,
-                                                  const Cut& cut) {
-  std::vector<std::unique_ptr<Worker>> workers;
-  for (int i = 0; i < cut.workers; ++i) workers.push_back(std::make_unique<Worker>(forest, raw, cut.block));
-  return workers;
-}
+// Workers, each made by the thread that begins to work as it: several at a time, and their memory where it is used.
+class Workers {
+ public:
+  Workers(const Forest& forest, const std::vector<RawColumn>& raw, const Cut& cut)
+      : forest_(forest), raw_(raw), block_(cut.block), made_(static_cast<size_t>(cut.workers)) {}
+
+  Worker& operator[](int number) {
+    std::unique_ptr<Worker>& worker = made_[static_cast<size_t>(number)];
+    if (worker == nullptr) worker = std::make_unique<Worker>(forest_, raw_, block_);
+    return *worker;
+  }
+
+  const std::vector<std::unique_ptr<Worker>>& made() const { return made_; }  // null where none was needed
+
+ private:
+  const Forest& forest_;
+  const std::vector<RawColumn>& raw_;
+  int64_t block_;
+  std::vector<std::unique_ptr<Worker>> made_;
+};
 
 void finish_block(const Forest& forest, Worker& worker, int64_t first, int64_t rows, Margins out) {
   const int64_t at = first * forest.outputs;
@@ -161,9 +175,10 @@ void load_codes(const Questions& asked, const std::vector<CodedColumn>& columns,
 
 void forest(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t n, Margins out, int threads) {
   const Cut cut(forest, n, threads);
-  const auto workers = make_workers(forest, {}, cut);
+  const std::vector<RawColumn> raw;
+  Workers workers(forest, raw, cut);
   for_blocks(cut, [&](int64_t first, int64_t rows, int w) {
-    Worker& worker = *workers[static_cast<size_t>(w)];
+    Worker& worker = workers[w];
     load_codes(forest, columns, first, rows, worker.scratch, worker.columns);
     finish_block(forest, worker, first, rows, out);
   });
@@ -171,11 +186,12 @@ void forest(const Forest& forest, const std::vector<CodedColumn>& columns, int64
 
 void leaves(const Forest& forest, const std::vector<CodedColumn>& columns, int64_t n, int32_t* out, int threads) {
   const Cut cut(forest, n, threads);
-  const auto workers = make_workers(forest, {}, cut);
+  const std::vector<RawColumn> raw;
+  Workers workers(forest, raw, cut);
   const auto trees = static_cast<int64_t>(forest.trees.size());
   for_blocks(cut, [&](int64_t first, int64_t rows, int w) {
-    std::vector<BlockColumn>& block = workers[static_cast<size_t>(w)]->columns;
-    load_codes(forest, columns, first, rows, workers[static_cast<size_t>(w)]->scratch, block);
+    std::vector<BlockColumn>& block = workers[w].columns;
+    load_codes(forest, columns, first, rows, workers[w].scratch, block);
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t t = 0; t < trees; ++t)
         out[(first + row) * trees + t] = ops::leaf_one(
@@ -191,9 +207,9 @@ void leaves(const Forest& forest, const std::vector<CodedColumn>& columns, int64
 
 void score(const Forest& forest, const std::vector<RawColumn>& columns, int64_t n, Margins out, int threads) {
   const Cut cut(forest, n, threads);
-  const auto workers = make_workers(forest, columns, cut);
+  Workers workers(forest, columns, cut);
   for_blocks(cut, [&](int64_t first, int64_t rows, int w) {
-    Worker& worker = *workers[static_cast<size_t>(w)];
+    Worker& worker = workers[w];
     const char* values = nullptr;
     int64_t left = 0;  // of the columns gathered together
     for (size_t c = 0; c < columns.size(); ++c) try {
@@ -211,8 +227,9 @@ void score(const Forest& forest, const std::vector<RawColumn>& columns, int64_t 
     finish_block(forest, worker, first, rows, out);
   });
   for (size_t c = 0; c < columns.size(); ++c)
-    for (const auto& worker : workers)
-      for (size_t i = 0; i < worker->counts[c].size(); ++i) columns[c].counts[i] += worker->counts[c][i];
+    for (const auto& worker : workers.made())
+      for (size_t i = 0; worker != nullptr && i < worker->counts[c].size(); ++i)
+        columns[c].counts[i] += worker->counts[c][i];
 }
 
 }  // namespace mlcore::cpu
