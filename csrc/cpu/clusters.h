@@ -20,8 +20,9 @@ struct alignas(32) Cluster {
   std::array<uint16_t, 16> code{};   // of each node: rows whose cell holds more go right
   std::array<uint16_t, 16> asked{};  // of each way out: the nodes on it, a bit each
   std::array<uint16_t, 16> right{};  // and which of them send a row there to their right
-  std::array<uint16_t, 16>
-      leads{};  // to a leaf: twice its number after `leaves`; or, plus one, as many bytes after `next`
+  // Of each way out: twice the number of a leaf, counted from `leaves`; or, plus one, how many bytes after `next` a
+  // cluster lies.
+  std::array<uint16_t, 16> leads{};
   std::array<uint8_t, 16> cell{};  // that each node asks
   uint32_t next = 0;     // of the clusters below: how many bytes after the tree's first the first of them lies
   uint32_t leaves = 0;   // twice the number that those of the leaves count from

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "core/simd512.h"
 #include "cpu/clusters.h"
@@ -19,8 +20,7 @@ class ClusterWalk {
       : clusters_(reinterpret_cast<uintptr_t>(clusters) - 1), cells_(cells), halved_(halved) {}
 
   // The numbers of the leaves that kClusterRows rows reach. All take a step before any takes the next, and none waits
-  // for another: what one asks for arrives while others step.
-  // They set out on the `ways` by the numbers of those.
+  // for another: what one asks for arrives while others step. Each sets out on the one of `ways` that it has taken.
   void operator()(const uint32_t* ways, const uint8_t* taken, uint32_t* numbers) {
     Place one[kClusterRows], other[kClusterRows];
     Place *from = one, *to = other;
