@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-NAMES = ("score", "isas", "explain", "compile", "batch", "startup", "ops")
+NAMES = ("score", "isas", "explain", "binning", "compile", "batch", "startup", "ops")
 
 
 def main() -> None:

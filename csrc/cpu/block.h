@@ -2,9 +2,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "core/views.h"
+#include "cpu/edges.h"
 #include "cpu/forest.h"
 
 namespace mlcore::cpu {
@@ -15,35 +15,6 @@ struct BlockColumn {
   const uint64_t* missing;
   bool any_missing;
 };
-
-constexpr int32_t kMostInBucket = 4;
-
-// Edges sorted into buckets of one width, few to a bucket: a value's code is the number of edges in buckets before its
-// own, plus those in it that it has reached. Arithmetic is the type's own for float, else double.
-struct Buckets {
-  std::vector<uint16_t> start;  // edges before each bucket; empty when buckets do not suit the edges
-  double low = 0, scale = 0;
-  int32_t most = 0;  // edges in the fullest bucket
-};
-
-// Edges laid out for the search that suits them.
-struct EdgeTable {
-  template <typename T>
-  const T* as() const {
-    return reinterpret_cast<const T*>(edges.data());
-  }
-
-  Type type;
-  int32_t n;
-  std::vector<char> edges;       // n of them, padded with kMostInBucket times the type's highest value
-  std::vector<char> levels;      // those of a binary search level by level, of up to 255 edges; see cpu/levels512.h
-  std::vector<char> two_level;   // 256 edges padded with the type's highest value, then every 16th; for up to 255 edges
-  std::vector<uint16_t> direct;  // the code of each integer from one below the first edge to the last; or empty
-  Buckets buckets;
-};
-
-// `rows` is how many values will be coded: a direct table must pay for itself.
-EdgeTable make_edge_table(Type type, std::vector<char> edges, int64_t rows);
 
 struct Explainer;
 struct ExplainRoom;

@@ -107,10 +107,10 @@ int64_t bin_block(const ColumnView& view, const EdgeTable& edges, int64_t first,
     std::memset(missing, 0, static_cast<size_t>(words_for(rows)) * 8);
   add_nulls(view.validity, first, rows, missing);
   isa.bin(edges, values, rows, codes);
-  const int64_t count = count_bits(missing, rows);
-  if (count > 0 && edges.n > 255) zero_missing(missing, rows, static_cast<uint16_t*>(codes));
-  if (count > 0 && edges.n <= 255) zero_missing(missing, rows, static_cast<uint8_t*>(codes));
-  return count;
+  if (view.validity.bits != nullptr)  // NaN has code 0 already, what lies under a null any
+    edges.n > 255 ? zero_missing(missing, rows, static_cast<uint16_t*>(codes))
+                  : zero_missing(missing, rows, static_cast<uint8_t*>(codes));
+  return count_bits(missing, rows);
 }
 
 int64_t encode_block(const ColumnView& view, const uint16_t* table, int64_t table_size, bool wide, int64_t first,

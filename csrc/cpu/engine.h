@@ -8,9 +8,9 @@
 #include <cstring>
 #include <type_traits>
 
+#include "cpu/bin_engine.h"
 #include "cpu/block.h"
 #include "cpu/deep.h"
-#include "ops/bin.h"
 #include "ops/forest.h"
 
 namespace mlcore::cpu {
@@ -381,134 +381,6 @@ template <typename V, typename Sum>
 void margins(const Forest& forest, const BlockColumn* columns, const BlockRoom& room, int64_t rows, Sum* out) {
   forest.planes.empty() ? margins_in<V, Straight>(forest, columns, room, rows, out)
                         : margins_in<V, V>(forest, columns, room, rows, out);
-}
-
-// ops::bin_one for values side by side: while one waits for its edge, the others go on, and none guesses a branch.
-template <typename T, typename Code>
-void search(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
-  constexpr int64_t together = 16;
-  const T* edges = table.as<T>();
-  int64_t i = 0;
-  for (; i + together <= rows; i += together) {
-    int32_t at[together] = {};
-    for (int32_t n = table.n; n > 0; n /= 2) {
-      const int32_t half = (n + 1) / 2;
-      for (int64_t k = 0; k < together; ++k) at[k] += edges[at[k] + half - 1] <= values[i + k] ? half : 0;
-    }
-    for (int64_t k = 0; k < together; ++k) codes[i + k] = static_cast<Code>(at[k]);
-  }
-  for (; i < rows; ++i) codes[i] = static_cast<Code>(ops::bin_one(values[i], edges, table.n));
-}
-
-// Two steps of 16 compares: which sixteenth of the table, then how many edges in it.
-template <typename V, typename T>
-void bin_two_level(const EdgeTable& table, const T* values, int64_t rows, uint8_t* codes) {
-  const T* edges = reinterpret_cast<const T*>(table.two_level.data());
-  const auto tops = V::edges16(edges + 256);
-  if (table.n <= 16) {
-    const auto only = V::edges16(edges);
-    for (int64_t i = 0; i < rows; ++i) {
-      const int32_t code = V::count_not_above(values[i], only);
-      codes[i] = static_cast<uint8_t>(code > table.n ? table.n : code);
-    }
-    return;
-  }
-  for (int64_t i = 0; i < rows; ++i) {
-    int32_t group = V::count_not_above(values[i], tops);
-    group = group > 15 ? 15 : group;
-    const int32_t code = 16 * group + V::count_not_above(values[i], V::edges16(edges + 16 * group));
-    codes[i] = static_cast<uint8_t>(code > table.n ? table.n : code);  // +inf counts the padding too
-  }
-}
-
-template <typename T, typename Code>
-void look_up(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
-  const T first = table.as<T>()[0], last = table.as<T>()[table.n - 1];
-  const uint16_t* direct = table.direct.data();
-  for (int64_t i = 0; i < rows; ++i) {
-    const T value = values[i], x = value < last ? value : last;
-    codes[i] = static_cast<Code>(x < first ? 0 : direct[x - first + 1]);
-  }
-}
-
-template <int Most, typename T, typename Code>
-void bin_buckets(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
-  using A = std::conditional_t<std::is_same_v<T, float>, float, double>;
-  const A low = static_cast<A>(table.buckets.low), scale = static_cast<A>(table.buckets.scale);
-  const A last = static_cast<A>(table.buckets.start.size() - 1);
-  const uint16_t* start = table.buckets.start.data();
-  const T* edges = table.as<T>();
-  for (int64_t i = 0; i < rows; ++i) {
-    const int32_t before = start[ops::bucket_of(static_cast<A>(values[i]), low, scale, last)];
-    int32_t code = before;
-    for (int32_t j = 0; j < Most; ++j) code += edges[before + j] <= values[i];
-    codes[i] = static_cast<Code>(code > table.n ? table.n : code);  // the highest value reaches the padding too
-  }
-}
-
-template <typename T, typename Code>
-void bin_buckets(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
-  if (table.buckets.most == 1) return bin_buckets<1>(table, values, rows, codes);
-  if (table.buckets.most == 2) return bin_buckets<2>(table, values, rows, codes);
-  bin_buckets<4>(table, values, rows, codes);
-}
-
-template <typename V, typename T>
-void bin_as(const EdgeTable& table, const void* values, int64_t rows, void* codes) {
-  const T* typed = static_cast<const T*>(values);
-  if constexpr (V::levels && !std::is_same_v<T, int64_t>)
-    if (!table.levels.empty()) return V::by_levels(table, typed, rows, static_cast<uint8_t*>(codes));
-  if constexpr (std::is_integral_v<T>) {
-    if (!table.direct.empty() && table.n > 255) return look_up(table, typed, rows, static_cast<uint16_t*>(codes));
-    if (!table.direct.empty()) return look_up(table, typed, rows, static_cast<uint8_t*>(codes));
-  }
-  if (!table.buckets.start.empty() && table.n > 255)
-    bin_buckets(table, typed, rows, static_cast<uint16_t*>(codes));
-  else if (!table.buckets.start.empty())
-    bin_buckets(table, typed, rows, static_cast<uint8_t*>(codes));
-  else if (table.n > 255)
-    search(table, typed, rows, static_cast<uint16_t*>(codes));
-  else if constexpr (V::two_level)
-    bin_two_level<V>(table, typed, rows, static_cast<uint8_t*>(codes));
-  else
-    search(table, typed, rows, static_cast<uint8_t*>(codes));
-}
-
-template <typename V>
-void bin(const EdgeTable& table, const void* values, int64_t rows, void* codes) {
-  switch (table.type) {
-    case Type::f4:
-      return bin_as<V, float>(table, values, rows, codes);
-    case Type::f8:
-      return bin_as<V, double>(table, values, rows, codes);
-    case Type::i4:
-      return bin_as<V, int32_t>(table, values, rows, codes);
-    case Type::i8:
-      return bin_as<V, int64_t>(table, values, rows, codes);
-  }
-}
-
-template <typename V, typename T>
-void bin_row_as(const EdgeTable* tables, int64_t columns, const T* values, uint16_t* codes) {
-  for (int64_t c = 0; c < columns; ++c) {
-    const EdgeTable& table = tables[c];
-    if constexpr (V::two_level)
-      if (table.n <= 255) {
-        uint8_t code;
-        bin_two_level<V>(table, values + c, 1, &code);
-        codes[c] = code;
-        continue;
-      }
-    codes[c] = static_cast<uint16_t>(ops::bin_one(values[c], table.as<T>(), table.n));
-  }
-}
-
-template <typename V>
-void bin_row(const EdgeTable* tables, int64_t columns, const void* values, uint16_t* codes) {
-  if (tables->type == Type::f4)
-    bin_row_as<V>(tables, columns, static_cast<const float*>(values), codes);
-  else
-    bin_row_as<V>(tables, columns, static_cast<const double*>(values), codes);
 }
 
 template <typename V, typename T>

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "core/simd512.h"
-#include "cpu/block.h"
+#include "cpu/edges.h"
 
 namespace mlcore::cpu {
 namespace {

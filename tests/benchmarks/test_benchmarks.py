@@ -38,7 +38,7 @@ def results(folder: Path, name: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_each_side_is_measured_and_written(tmp_path: Path) -> None:
-    command = [sys.executable, str(FOLDER / "run.py"), "isas", "explain", "startup", "ops"]
+    command = [sys.executable, str(FOLDER / "run.py"), "isas", "explain", "binning", "startup", "ops"]
     options = ["--rows", str(ROWS), "--repeats", "1", "--results", str(tmp_path)]
     subprocess.run([*command, *options], check=True, capture_output=True, env=dict(os.environ))
     score = {row["side"].split(" (")[0]: row for row in results(tmp_path, "isas")["rows"]}
@@ -50,6 +50,9 @@ def test_each_side_is_measured_and_written(tmp_path: Path) -> None:
         ("pred_contribs", 8),
     }
     assert all(row["median_s"] > 0 and row["× XGBoost"] > 0 for row in explain)
+    binning = results(tmp_path, "binning")["rows"]
+    assert {row["values"] for row in binning} == {"float32", "float64", "int32", "int64"}
+    assert all(row["ns/value"] > 0 for row in binning)
     assert "import mlcore" in {row["command"] for row in results(tmp_path, "startup")["rows"]}
     measured = {(row["op"], row["backend"]) for row in results(tmp_path, "ops")["rows"]}
     assert measured == {(op, backend) for op in ops.NAMES for backend in ("cpu", "numba")}

@@ -66,30 +66,57 @@ def _bin_dense(dtype: str, place: str, span: int, count: int) -> Arguments:
     return _with_outputs(values, bitmap(rng, rows, 3, 0.1), 3, given)
 
 
-def _bin_uneven(dtype: str, shape: str) -> Arguments:
-    """Edges that lie unevenly, some a last bit apart or at the ends of the line, and values about all of them."""
-    rng = np.random.default_rng(6)
+SPREADS: Final = (
+    "even", "in pairs", "over magnitudes", "one far from the rest", "in heaps", "in one heap", "half in a heap",
+    "next to each other", "as wide as the line", "very small",
+)  # fmt: skip
+
+
+def _spread(spread: str, count: int, dtype: str) -> Array:
+    """Where `count` edges or fewer lie, for each of SPREADS, and values of their kind between them."""
+    rng, kind = np.random.default_rng(6), np.dtype(dtype).kind
+    top = float(np.finfo(dtype).max) if kind == "f" else 2.0 ** (np.iinfo(dtype).bits - 2)
+    least = float(np.finfo(dtype).tiny) if kind == "f" else count
+    unit = 1.0 if kind == "f" else top / 1e4
+    even = (np.arange(count) + rng.random(count)) / count
+    raw: Array = (
+        {
+            "even": unit * (1000 * even - 300),
+            "in pairs": unit * np.repeat(even[::2], 2)[:count] * 1000,
+            "over magnitudes": np.geomspace(1, top / 4, count) * rng.choice([-1, 1], count),
+            "one far from the rest": unit * np.append(even[1:], -999.0),
+            "in heaps": unit * (np.exp(9 * even) + rng.choice([0, 0, 50, -1000], count) + 1e-4 * even),
+            "in one heap": np.concatenate([[-top / 2], np.arange(count - 2) + 5.0, [top / 2]]),
+            "half in a heap": unit
+            * np.append(np.geomspace(1e-9, 1e9, count // 2), 1000 + np.arange(count // 2) * 0.0007),
+            "next to each other": np.full(count, 1000.0) + (np.arange(count) if kind == "i" else 0),
+            "as wide as the line": np.linspace(-0.999, 0.999, count) * top,
+            "very small": np.linspace(-1, 1, count) * least,
+        }[spread]
+        .clip(-top, top)
+        .astype(dtype)
+    )
+    if spread == "next to each other" and kind == "f":  # the floats from 1000 on
+        bits = raw.view(np.dtype(f"int{8 * raw.itemsize}")) + np.arange(count)
+        raw = bits.view(dtype)
+    if spread == "in pairs":
+        raw[1::2] = raw[1::2] + 1 if kind == "i" else np.nextafter(raw[1::2], np.dtype(dtype).type(np.inf))
+    return raw
+
+
+def _bin_spread(dtype: str, spread: str, count: int, rows: int) -> Arguments:
+    """Edges, what is next to each of them, the ends of the line and both zeros, so often that `rows` are full."""
     type_ = np.dtype(dtype).type
-    top = float(np.finfo(type_).max) if np.dtype(dtype).kind == "f" else float(2 ** (8 * np.dtype(dtype).itemsize - 2))
-    raw = {
-        "in pairs": np.repeat(np.linspace(-3, 97, 60), 2) * (top / 1e3 if np.dtype(dtype).kind == "i" else 1),
-        "geometric": np.geomspace(1, top / 4, 120),
-        "in one heap": np.concatenate([[-top / 2], np.arange(200) + 5.0, [top / 2]]),
-        "as wide as the line": np.linspace(-0.999, 0.999, 100) * top,
-        "very small": np.linspace(-1, 1, 100) * (float(np.finfo(type_).tiny) if np.dtype(dtype).kind == "f" else 50),
-        "many in pairs": np.repeat(np.sort(rng.random(2000)), 2) * top / 2,
-    }[shape].astype(dtype)
-    up = type_(np.inf) if np.dtype(dtype).kind == "f" else None
-    raw[1::2] = raw[1::2] + 1 if up is None else np.nextafter(raw[1::2], up)
-    given = np.unique(raw)
-    ends = (
-        [type_(-np.inf), type_(np.inf), type_(np.nan)] if up is not None else [np.iinfo(dtype).min, np.iinfo(dtype).max]
-    )
-    below = given - 1 if up is None else np.nextafter(given, type_(-np.inf))
-    values = np.concatenate(
-        [given, below, rng.permutation(given), np.array(ends, dtype), given[:1] * np.zeros(600, dtype)]
-    )
-    return _with_outputs(values, bitmap(rng, len(values), 3, 0.1), 3, given)
+    given = np.unique(_spread(spread, count, dtype))
+    if np.dtype(dtype).kind == "f":
+        near = [np.nextafter(given, type_(-np.inf)), np.nextafter(given, type_(np.inf))]
+        ends = np.array([-np.inf, np.inf, np.nan, -np.nan, 0.0, -0.0, np.finfo(dtype).max, np.finfo(dtype).tiny], dtype)
+    else:
+        near, ends = [given - 1, given + 1], np.array([np.iinfo(dtype).min, np.iinfo(dtype).max, 0], dtype)
+    rng = np.random.default_rng(7)
+    values = rng.permutation(np.resize(np.concatenate([ends, given, *near]), rows))
+    values[: len(ends)] = ends
+    return _with_outputs(values, bitmap(rng, rows, 3, 0.1), 3, given)
 
 
 def _bin_closer_than_floats(count: int) -> Arguments:
@@ -147,9 +174,15 @@ BIN: Final[dict[str, Callable[[], Arguments]]] = {
         for span, count in ((0, 1), (1, 2), (60, 40), (4000, 255), (4000, 300), (16383, 200), (16384, 200))
     },
     **{
-        f"{dtype}, edges {shape}": partial(_bin_uneven, dtype, shape)
+        f"{dtype}, {count} edges {spread}, {rows} rows": partial(_bin_spread, dtype, spread, count, rows)
         for dtype in DTYPES
-        for shape in ("in pairs", "geometric", "in one heap", "as wide as the line", "very small", "many in pairs")
+        for spread in SPREADS
+        for count, rows in ((20, 1030), (200, 701), (200, 9000), (1500, 20000))
+    },
+    **{
+        f"{dtype}, 20000 edges {spread}": partial(_bin_spread, dtype, spread, 20000, 140000)
+        for dtype in ("float32", "float64")
+        for spread in ("even", "over magnitudes", "in heaps")
     },
     **{f"float64, {count} edges a float": partial(_bin_closer_than_floats, count) for count in (2, 4, 5)},
     **{f"{dtype}, infinite edges": partial(_bin_infinite_edges, dtype) for dtype in ("float32", "float64")},

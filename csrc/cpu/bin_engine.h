@@ -1,0 +1,259 @@
+// Codes of values by their edges, written once over a vector type V: a part of cpu/engine.h.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "cpu/block.h"
+#include "ops/bin.h"
+
+namespace mlcore::cpu {
+namespace {
+
+constexpr int64_t kTogether = 16;
+
+// ops::bin_one for values side by side: while one waits for its edge, the others go on, and none guesses a branch.
+template <typename T, typename Code>
+void search(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
+  const T* edges = table.as<T>();
+  int64_t i = 0;
+  for (; i + kTogether <= rows; i += kTogether) {
+    int32_t at[kTogether] = {};
+    for (int32_t n = table.n; n > 0; n /= 2) {
+      const int32_t half = (n + 1) / 2;
+      for (int64_t k = 0; k < kTogether; ++k) at[k] += edges[at[k] + half - 1] <= values[i + k] ? half : 0;
+    }
+    for (int64_t k = 0; k < kTogether; ++k) codes[i + k] = static_cast<Code>(at[k]);
+  }
+  for (; i < rows; ++i) codes[i] = static_cast<Code>(ops::bin_one(values[i], edges, table.n));
+}
+
+// Two steps of 16 compares: which sixteenth of the table, then how many edges in it.
+template <typename V, typename T>
+void bin_two_level(const EdgeTable& table, const T* values, int64_t rows, uint8_t* codes) {
+  const T* edges = reinterpret_cast<const T*>(table.two_level.data());
+  const auto tops = V::edges16(edges + 256);
+  if (table.n <= 16) {
+    const auto only = V::edges16(edges);
+    for (int64_t i = 0; i < rows; ++i) {
+      const int32_t code = V::count_not_above(values[i], only);
+      codes[i] = static_cast<uint8_t>(code > table.n ? table.n : code);
+    }
+    return;
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    int32_t group = V::count_not_above(values[i], tops);
+    group = group > 15 ? 15 : group;
+    const int32_t code = 16 * group + V::count_not_above(values[i], V::edges16(edges + 16 * group));
+    codes[i] = static_cast<uint8_t>(code > table.n ? table.n : code);  // +inf counts the padding too
+  }
+}
+
+template <typename T, typename Code>
+void look_up(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
+  const T first = table.as<T>()[0], last = table.as<T>()[table.n - 1];
+  const uint16_t* direct = table.direct.data();
+  for (int64_t i = 0; i < rows; ++i) {
+    const T value = values[i], x = value < last ? value : last;
+    codes[i] = static_cast<Code>(x < first ? 0 : direct[x - first + 1]);
+  }
+}
+
+// Each value with each edge, several edges at a time; those that pad them included.
+template <typename T, typename Code>
+void count_each(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
+  using Count = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+  static_assert(kMostInBucket == 4);
+  const T* edges = table.as<T>();
+  const Count n = table.n;
+  Count counts[kBlockRows];
+  for (int64_t first = 0; first < rows; first += kBlockRows) {
+    const T* x = values + first;
+    const int64_t some = std::min(kBlockRows, rows - first);
+    for (int32_t e = 0; e < n || e == 0; e += 4) {
+      const T a = edges[e], b = edges[e + 1], c = edges[e + 2], d = edges[e + 3];
+      for (int64_t i = 0; i < some; ++i)
+        counts[i] = (e == 0 ? 0 : counts[i]) + (a <= x[i]) + (b <= x[i]) + (c <= x[i]) + (d <= x[i]);
+    }
+    for (int64_t i = 0; i < some; ++i) codes[first + i] = static_cast<Code>(std::min(counts[i], n));
+  }
+}
+
+// Which bucket each of up to kBlockRows values falls into. Each step goes over all values, so that those that are
+// arithmetic alone work on several at once.
+template <typename T>
+void find_buckets(const EdgeTable& table, const T* values, int64_t rows, uint32_t* found) {
+  const Buckets& buckets = table.buckets;
+  const int shift = buckets.shift;
+  if (buckets.of == Buckets::Of::one_width) {
+    const T low = table.as<T>()[0];
+    if constexpr (std::is_integral_v<T>) {
+      const T high = table.as<T>()[table.n - 1];
+      for (int64_t i = 0; i < rows; ++i)
+        found[i] = static_cast<uint32_t>(ops::integers_above(values[i], low, high) >> shift);
+    } else {
+      const T scale = static_cast<T>(buckets.scale), last = static_cast<T>(buckets.start.size() - 1);
+      for (int64_t i = 0; i < rows; ++i) found[i] = ops::bucket_of(values[i], low, scale, last);
+    }
+    return;
+  }
+  const float lowest = buckets.lowest, highest = buckets.highest;
+  uint32_t place[kBlockRows];
+  for (int64_t i = 0; i < rows; ++i) {
+    place[i] = ops::floats_above(static_cast<float>(values[i]), lowest, highest);
+    found[i] = place[i] >> shift;
+  }
+  if (buckets.of == Buckets::Of::floats) return;
+  const uint32_t* ways = buckets.ways.data();
+  const uint32_t in_way = (uint32_t{1} << shift) - 1;
+#pragma GCC unroll 8
+  for (int64_t i = 0; i < rows; ++i) found[i] = ways[found[i]];
+  for (int64_t i = 0; i < rows; ++i) found[i] = (found[i] >> 5) + ((place[i] & in_way) >> (found[i] & 31));
+}
+
+// Values side by side, and whether each fulfils a condition: all bits or none.
+template <typename T>
+struct Four;
+template <>
+struct Four<uint16_t> {
+  using Values = uint16_t __attribute__((vector_size(8)));
+};
+template <>
+struct Four<float> {
+  using Values = float __attribute__((vector_size(16)));
+};
+template <>
+struct Four<int32_t> {
+  using Values = int32_t __attribute__((vector_size(16)));
+};
+template <>
+struct Four<double> {
+  using Values = double __attribute__((vector_size(32)));
+};
+template <>
+struct Four<int64_t> {
+  using Values = int64_t __attribute__((vector_size(32)));
+};
+
+// Edges are fetched one by one and compared with several at a time: as fast as the first cache gives them.
+template <int Most, typename T>
+void count_in(const EdgeTable& table, const uint32_t* found, const T* values, int64_t rows, uint16_t* codes) {
+  using Values = typename Four<T>::Values;
+  using Codes = typename Four<int32_t>::Values;
+  const uint16_t* start = table.buckets.start.data();
+  const T* edges = table.as<T>();
+  const auto four = [&](const uint32_t* bucket, const T* x, uint16_t* out) {
+    const uint32_t at[4] = {start[bucket[0]], start[bucket[1]], start[bucket[2]], start[bucket[3]]};
+    Codes code = {static_cast<int32_t>(at[0]), static_cast<int32_t>(at[1]), static_cast<int32_t>(at[2]),
+                  static_cast<int32_t>(at[3])};
+    Values value;
+    std::memcpy(&value, x, sizeof value);
+    for (int32_t j = 0; j < Most; ++j) {
+      const T* next = edges + j;
+      const Values edge = {next[at[0]], next[at[1]], next[at[2]], next[at[3]]};
+      code -= __builtin_convertvector(edge <= value, Codes);
+    }
+    if constexpr (std::is_integral_v<T>) {  // the highest one reaches the padding too
+      const Codes most = Codes{} + table.n;
+      code = code < most ? code : most;
+    }
+    const auto narrow = __builtin_convertvector(code, Four<uint16_t>::Values);
+    std::memcpy(out, &narrow, sizeof narrow);
+  };
+  int64_t i = 0;
+#pragma GCC unroll 4
+  for (; i + 4 <= rows; i += 4) four(found + i, values + i, codes + i);
+  if (i == rows) return;
+  uint32_t last_found[4] = {};
+  T last[4] = {};
+  uint16_t out[4];
+  std::copy(found + i, found + rows, last_found);
+  std::copy(values + i, values + rows, last);
+  four(last_found, last, out);
+  std::copy(out, out + (rows - i), codes + i);
+}
+
+template <typename T, typename Code>
+void bin_buckets(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
+  uint32_t found[kBlockRows];
+  uint16_t wide[kBlockRows];
+  for (int64_t first = 0; first < rows; first += kBlockRows) {
+    const int64_t some = std::min(kBlockRows, rows - first);
+    const T* x = values + first;
+    Code* out = codes + first;
+    uint16_t* target = wide;
+    if constexpr (sizeof(Code) == 2) target = out;
+    find_buckets(table, x, some, found);
+    if (table.buckets.most == 1)
+      count_in<1>(table, found, x, some, target);
+    else if (table.buckets.most == 2)
+      count_in<2>(table, found, x, some, target);
+    else
+      count_in<kMostInBucket>(table, found, x, some, target);
+    if constexpr (sizeof(Code) == 1) std::copy(wide, wide + some, out);
+  }
+}
+
+template <typename V, typename T>
+void bin_as(const EdgeTable& table, const void* values, int64_t rows, void* codes) {
+  const T* typed = static_cast<const T*>(values);
+  if constexpr (V::levels && !std::is_same_v<T, int64_t>)
+    if (!table.levels.empty()) return V::by_levels(table, typed, rows, static_cast<uint8_t*>(codes));
+  if constexpr (std::is_integral_v<T>) {
+    if (!table.direct.empty() && table.n > 255) return look_up(table, typed, rows, static_cast<uint16_t*>(codes));
+    if (!table.direct.empty()) return look_up(table, typed, rows, static_cast<uint8_t*>(codes));
+  }
+  if (few<T>(table.n) && rows >= kTogether) return count_each(table, typed, rows, static_cast<uint8_t*>(codes));
+  if (!table.buckets.start.empty() && table.n > 255)
+    bin_buckets(table, typed, rows, static_cast<uint16_t*>(codes));
+  else if (!table.buckets.start.empty())
+    bin_buckets(table, typed, rows, static_cast<uint8_t*>(codes));
+  else if (table.n > 255)
+    search(table, typed, rows, static_cast<uint16_t*>(codes));
+  else if constexpr (V::two_level)
+    bin_two_level<V>(table, typed, rows, static_cast<uint8_t*>(codes));
+  else
+    search(table, typed, rows, static_cast<uint8_t*>(codes));
+}
+
+template <typename V>
+void bin(const EdgeTable& table, const void* values, int64_t rows, void* codes) {
+  switch (table.type) {
+    case Type::f4:
+      return bin_as<V, float>(table, values, rows, codes);
+    case Type::f8:
+      return bin_as<V, double>(table, values, rows, codes);
+    case Type::i4:
+      return bin_as<V, int32_t>(table, values, rows, codes);
+    case Type::i8:
+      return bin_as<V, int64_t>(table, values, rows, codes);
+  }
+}
+
+template <typename V, typename T>
+void bin_row_as(const EdgeTable* tables, int64_t columns, const T* values, uint16_t* codes) {
+  for (int64_t c = 0; c < columns; ++c) {
+    const EdgeTable& table = tables[c];
+    if constexpr (V::two_level)
+      if (table.n <= 255) {
+        uint8_t code;
+        bin_two_level<V>(table, values + c, 1, &code);
+        codes[c] = code;
+        continue;
+      }
+    codes[c] = static_cast<uint16_t>(ops::bin_one(values[c], table.as<T>(), table.n));
+  }
+}
+
+template <typename V>
+void bin_row(const EdgeTable* tables, int64_t columns, const void* values, uint16_t* codes) {
+  if (tables->type == Type::f4)
+    bin_row_as<V>(tables, columns, static_cast<const float*>(values), codes);
+  else
+    bin_row_as<V>(tables, columns, static_cast<const double*>(values), codes);
+}
+
+}  // namespace
+}  // namespace mlcore::cpu

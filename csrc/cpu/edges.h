@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/views.h"
+
+namespace mlcore::cpu {
+
+constexpr int32_t kMostInBucket = 4;
+
+// Edges sorted into buckets, few to a bucket: a value's code is the number of edges in buckets before its own, plus
+// those in it that it has reached.
+struct Buckets {
+  // What the span from the first edge to the last is cut into: buckets of one width; of 2^shift floats, which suits
+  // what is spread over many magnitudes; or ways of 2^shift floats, each cut again into as many buckets as its edges
+  // need. To count floats, what is none is rounded to one, which keeps the order.
+  enum class Of : uint8_t { one_width, floats, ways };
+
+  Of of = Of::one_width;
+  std::vector<uint16_t> start = {};  // edges before each bucket; empty where no cut suits the edges
+  int32_t most = 0;                  // edges in the fullest bucket
+  double scale = 0;  // how many buckets of one width go to 1, but for integers: of these 2^shift go to one
+  int shift = 0;
+  float lowest = 0, highest = 0;    // the first edge and the last, as floats
+  std::vector<uint32_t> ways = {};  // the first bucket, times 32, and the logarithm of how many floats its buckets hold
+};
+
+// So few that each value is compared with each.
+template <typename T>
+constexpr bool few(int64_t edges) {
+  return edges <= 64 / static_cast<int64_t>(sizeof(T));
+}
+
+// Edges laid out for the search that suits them.
+struct EdgeTable {
+  template <typename T>
+  const T* as() const {
+    return reinterpret_cast<const T*>(edges.data());
+  }
+
+  Type type;
+  int32_t n;
+  std::vector<char> edges;       // n of them, padded with kMostInBucket that no value reaches but the highest integer
+  std::vector<char> levels;      // those of a binary search level by level, of up to 255 edges; see cpu/levels512.h
+  std::vector<char> two_level;   // 256 edges padded with the type's highest value, then every 16th; for up to 255 edges
+  std::vector<uint16_t> direct;  // the code of each integer from one below the first edge to the last; or empty
+  Buckets buckets;
+};
+
+// `rows` is how many values will be coded: a table must pay for itself.
+EdgeTable make_edge_table(Type type, std::vector<char> edges, int64_t rows);
+
+}  // namespace mlcore::cpu
