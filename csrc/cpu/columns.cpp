@@ -4,6 +4,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 namespace mlcore::cpu {
 
@@ -33,10 +34,39 @@ int64_t count_bits(const uint64_t* words, int64_t rows) {
   return count;
 }
 
+constexpr int64_t kVector = 16;
+using Bytes = uint8_t __attribute__((vector_size(kVector)));
+using Shorts = uint16_t __attribute__((vector_size(kVector)));
+using Words = uint64_t __attribute__((vector_size(kVector)));
+
+// All ones where the row of a code is not missing, for the codes from the lowest bit on.
+Bytes kept(const uint8_t*, uint64_t missing) {
+  const Bytes power = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+  constexpr uint64_t eight_times = 0x0101010101010101ULL;
+  const Words bytes = {(missing & 255) * eight_times, (missing >> 8 & 255) * eight_times};
+  return (Bytes)(((Bytes)bytes & power) == 0);
+}
+Shorts kept(const uint16_t*, uint64_t missing) {
+  const Shorts power = {1, 2, 4, 8, 16, 32, 64, 128};
+  return (Shorts)(((Shorts{} + static_cast<uint16_t>(missing & 255)) & power) == 0);
+}
+
 template <typename Code>
 void zero_missing(const uint64_t* missing, int64_t rows, Code* codes) {
-  for (int64_t w = 0; w < words_for(rows); ++w)
-    for (uint64_t left = missing[w]; left != 0; left &= left - 1) codes[64 * w + __builtin_ctzll(left)] = 0;
+  constexpr int64_t together = kVector / static_cast<int64_t>(sizeof(Code));
+  int64_t w = 0;
+  for (; 64 * (w + 1) <= rows; ++w) {
+    if (missing[w] == 0) continue;
+    for (int64_t i = 0; i < 64; i += together) {
+      const auto mask = kept(codes, missing[w] >> i);
+      std::remove_const_t<decltype(mask)> some;
+      std::memcpy(&some, codes + 64 * w + i, kVector);
+      some &= mask;
+      std::memcpy(codes + 64 * w + i, &some, kVector);
+    }
+  }
+  for (int64_t i = 64 * w; i < rows; ++i)
+    if ((missing[w] >> (i & 63)) & 1) codes[i] = 0;
 }
 
 template <typename Code>
