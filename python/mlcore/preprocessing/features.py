@@ -21,6 +21,7 @@ from mlcore.preprocessing.steps import (
     Indicator,
     Lookup,
     Match,
+    Narrow,
     Step,
     Times,
     evaluate,
@@ -39,6 +40,7 @@ __all__ = [
     "Indicator",
     "Lookup",
     "Match",
+    "Narrow",
     "Step",
     "Times",
     "Transforms",
@@ -198,6 +200,9 @@ def _run(steps: Sequence[Step], values: Array, backend: Backend | None) -> Array
                 x = x * factor + shift
             case Clip(low, high):
                 ops.clip(x, low, high, x, backend=backend)
+            case Narrow():
+                with np.errstate(over="ignore"):
+                    x = x.astype(np.float32).astype(np.float64)
     with np.errstate(over="ignore"):
         return x.astype(np.float32)
 

@@ -1,11 +1,13 @@
 """Lowering of scikit-learn's own fitted transformers to steps; nothing here imports scikit-learn.
 
-They compute in float64 on float64 rows; what they do to float32 rows is another number, and differs between versions.
+They compute in float64 on float64 rows. On float32 rows they round to float32 after each operation, and StandardScaler its
+statistics before; a sparse matrix is scaled by reciprocals. Each is another number, and so another chain of steps.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -14,25 +16,45 @@ import numpy as np
 
 from mlcore.errors import UnsupportedModel
 from mlcore.preprocessing.draft import Draft
-from mlcore.preprocessing.steps import Affine, Array, Clip, Fill, Indicator, Lookup, Match, Step, Times
+from mlcore.preprocessing.steps import Affine, Array, Clip, Fill, Indicator, Lookup, Match, Narrow, Step, Times
 
 Category = str | float | None
 
 
 @dataclass(frozen=True)
-class Path:
-    """A raw column on its way: its draft, the only categories that are no error, and the rows' form so far.
+class Form:
+    """How the library holds rows of numbers: as float32, which it then computes in, and in a sparse matrix."""
 
-    `sparse`: the library holds the values in a sparse matrix.
+    single: bool = False
+    sparse: bool = False
+
+
+NEWEST: Final = (1, 9)  # scikit-learn whose arithmetic in float32 is known
+DENSE: Final = Form()
+FORMS: Final = (DENSE, Form(single=True), Form(sparse=True), Form(single=True, sparse=True))
+
+
+@dataclass(frozen=True)
+class Path:
+    """A raw column on its way: its draft, the only categories that are no error, and the form of the rows so far.
+
+    `beside_others`: it passed a transformer together with others, and as it was, so that strings would have made objects
+    of them all.
     """
 
     draft: Draft
     accepts: tuple[Category, ...] | None = None
-    sparse: bool = False
+    form: Form = DENSE
+    beside_others: bool = False
 
-    def then(self, step: Step) -> Path:
-        """Return the path with one more number step."""
-        return replace(self, draft=self.draft.then(step))
+    def then(self, *steps: Step) -> Path:
+        """Return the path with more operations on a number, each rounded as the form is."""
+        if self.form.single:
+            steps = tuple(each for step in steps for each in (step, Narrow()))
+        draft = self.draft
+        for step in steps:
+            draft = draft.then(step)
+        return replace(self, draft=draft)
 
 
 def lower(steps: Sequence[Any], paths: Sequence[Path]) -> list[Path]:
@@ -52,12 +74,21 @@ def lower(steps: Sequence[Any], paths: Sequence[Path]) -> list[Path]:
                 )
             known = ", ".join(_LOWERED)
             raise UnsupportedModel(f"transformer {kind} has no neutral form; of scikit-learn these have: {known}")
-        if any(path.sparse for path in paths):
-            raise UnsupportedModel(f"{kind} after a sparse matrix is not imported; ask its maker for a dense one")
+        if kind not in _TAKES_SPARSE and any(path.form.sparse for path in paths):
+            raise UnsupportedModel(f"{kind} of a sparse matrix is not imported; ask its maker for a dense one")
         if len(paths) != step.n_features_in_:
             raise UnsupportedModel(f"{kind} was fitted on {step.n_features_in_} columns, {len(paths)} arrive")
+        paths = _of_one_form(paths)
+        if paths and paths[0].form.single and kind in _COMPUTES and _version() > NEWEST:
+            raise UnsupportedModel(f"{kind} of float32 is not known of a scikit-learn newer than 1.9")
         paths = _LOWERED[kind](step, paths)
     return list(paths)
+
+
+def _of_one_form(paths: Sequence[Path]) -> list[Path]:
+    """The paths as they arrive in one matrix: of float32 if all are."""
+    single, sparse = all(path.form.single for path in paths), any(path.form.sparse for path in paths)
+    return [replace(path, form=Form(single, sparse)) for path in paths]
 
 
 def _does_nothing(step: Any) -> bool:
@@ -78,15 +109,32 @@ def _column_transformer(transformer: Any, paths: Sequence[Path]) -> list[Path]:
         places = transformer._transformer_to_input_indices[name]
         if len(places) and not (isinstance(step, str) and step == "drop"):
             found += lower([step], [paths[place] for place in places])
-    return [replace(path, sparse=bool(transformer.sparse_output_)) for path in found]
+    sparse, several = bool(transformer.sparse_output_), len(found) > 1
+    return [
+        replace(
+            path,
+            form=replace(path.form, sparse=sparse),
+            beside_others=path.beside_others or (several and not path.draft.steps),
+        )
+        for path in found
+    ]
 
 
 def _standard(scaler: Any, paths: Sequence[Path]) -> list[Path]:
-    return _affine(scaler, paths, scaler.mean_ if scaler.with_mean else None, scaler.scale_)
+    center, scale = scaler.mean_ if scaler.with_mean else None, scaler.scale_
+    if paths[0].form == Form(single=True) and _version() >= (1, 8):  # before, it computed with the numbers as they are
+        center, scale = (None if each is None else np.asarray(each).astype(np.float32) for each in (center, scale))
+    return _affine(scaler, paths, center, scale)
+
+
+def _version() -> tuple[int, ...]:
+    """Of scikit-learn, which a transformer in memory has brought."""
+    return tuple(int(part) for part in sys.modules["sklearn"].__version__.split(".")[:2])
 
 
 def _robust(scaler: Any, paths: Sequence[Path]) -> list[Path]:
-    return _affine(scaler, paths, scaler.center_, scaler.scale_)
+    center = None if paths[0].form.sparse else scaler.center_  # which it does not take off a sparse matrix
+    return _affine(scaler, paths, center, scaler.scale_)
 
 
 def _max_abs(scaler: Any, paths: Sequence[Path]) -> list[Path]:
@@ -96,19 +144,34 @@ def _max_abs(scaler: Any, paths: Sequence[Path]) -> list[Path]:
 
 
 def _affine(scaler: Any, paths: Sequence[Path], center: Array | None, scale: Array | None) -> list[Path]:
-    count = len(paths)
+    form, count = paths[0].form, len(paths)
+    if form.sparse and center is not None:
+        raise UnsupportedModel(f"{type(scaler).__name__} of a sparse matrix cannot center it")
     centers = np.zeros(count) if center is None else _finite(scaler, center)
     scales = np.ones(count) if scale is None else _finite(scaler, scale)
-    return [path.then(Affine(float(c), float(s))) for path, c, s in zip(paths, centers, scales, strict=True)]
+    if form == DENSE:
+        return [path.then(Affine(float(c), float(s))) for path, c, s in zip(paths, centers, scales, strict=True)]
+    found = list(paths)
+    if center is not None:
+        found = [path.then(Affine(float(c), 1.0)) for path, c in zip(found, centers, strict=True)]
+    if scale is not None and form.sparse:
+        found = [path.then(Times(float(f), 0.0)) for path, f in zip(found, _finite(scaler, 1 / scale), strict=True)]
+    elif scale is not None:
+        found = [path.then(Affine(0.0, float(s))) for path, s in zip(found, scales, strict=True)]
+    return found
 
 
 def _min_max(scaler: Any, paths: Sequence[Path]) -> list[Path]:
     factors, shifts = _finite(scaler, scaler.scale_), _finite(scaler, scaler.min_)
-    scaled = [path.then(Times(float(f), float(s))) for path, f, s in zip(paths, factors, shifts, strict=True)]
+    single = paths[0].form.single
+    scaled = [
+        path.then(Times(float(f), 0.0), Times(1.0, float(s))) if single else path.then(Times(float(f), float(s)))
+        for path, f, s in zip(paths, factors, shifts, strict=True)
+    ]
     if not scaler.clip:
         return scaled
-    low, high = scaler.feature_range
-    return [path.then(Clip(float(low), float(high))) for path in scaled]
+    low, high = np.asarray(scaler.feature_range, np.float32 if single else np.float64).tolist()
+    return [path.then(Clip(low, high)) for path in scaled]
 
 
 def _finite(scaler: Any, values: Array) -> Array:
@@ -122,6 +185,9 @@ def _imputer(imputer: Any, paths: Sequence[Path]) -> list[Path]:
     marker = imputer.missing_values
     if not (marker is None or (isinstance(marker, float) and math.isnan(marker)) or type(marker).__name__ == "NAType"):
         raise UnsupportedModel(f"SimpleImputer with missing_values={marker!r} is not imported; only NaN is")
+    single = paths[0].form.single
+    if single and imputer.statistics_.dtype == object:  # it reads strings, and numbers beside them as objects
+        raise UnsupportedModel("SimpleImputer of strings and numbers of float32 together is not imported")
     filled = []
     for path, statistic in zip(paths, imputer.statistics_, strict=True):
         if isinstance(statistic, str):
@@ -130,9 +196,13 @@ def _imputer(imputer: Any, paths: Sequence[Path]) -> list[Path]:
             filled.append(replace(path, draft=replace(path.draft, fill=statistic)))
         elif not _is_missing(statistic):
             kind = getattr(imputer, "_fill_dtype", imputer.statistics_.dtype)  # newer versions: what fit read
-            filled.append(path.then(Fill(float(np.asarray(statistic).astype(kind)))))
+            value = np.asarray(statistic).astype(kind)
+            step = Fill(float(value.astype(np.float32) if single else value))
+            filled.append(replace(path, draft=path.draft.then(step)))
         elif imputer.keep_empty_features:
             raise UnsupportedModel(f"column '{path.draft.column}' had no values in training and is kept as empty")
+        elif single:  # its type matters to the others
+            raise UnsupportedModel(f"column '{path.draft.column}' had no values in training and is left out of float32")
     indicator = imputer.indicator_
     return filled + ([] if indicator is None else [_asked(paths[place]) for place in indicator.features_])
 
@@ -152,7 +222,8 @@ def _one_hot(encoder: Any, paths: Sequence[Path]) -> list[Path]:
             if dropped is None or place != dropped[column]:
                 table = [float(each == place) for each in places]
                 found.append(_coded(path, categories, table, float(place == unknown), refused))
-    return [replace(path, sparse=bool(encoder.sparse_output)) for path in found]
+    form = replace(_encoded(encoder), sparse=bool(encoder.sparse_output))
+    return [replace(path, form=form) for path in found]
 
 
 def _ordinal(encoder: Any, paths: Sequence[Path]) -> list[Path]:
@@ -166,7 +237,11 @@ def _ordinal(encoder: Any, paths: Sequence[Path]) -> list[Path]:
         if column in encoder._missing_indices:  # of NaN, the last category; None is one as any other
             table = [*table[: len(categories) - 1], float(encoder.encoded_missing_value)]
         found.append(_coded(path, categories, table, unknown, refused))
-    return found
+    return [replace(path, form=_encoded(encoder)) for path in found]
+
+
+def _encoded(encoder: Any) -> Form:
+    return Form(single=np.dtype(encoder.dtype) == np.float32)
 
 
 def _places(encoder: Any, column: int, count: int) -> tuple[list[int], int | None]:
@@ -213,6 +288,8 @@ def _coded(path: Path, categories: list[Category], table: list[float], unknown: 
         order = sorted(values)
         match = Match(tuple(order), tuple(numbers[value] for value in order), unknown, missing)
         return Path(draft.coded(match), accepts)
+    if path.beside_others and path.form.single:
+        raise UnsupportedModel(f"column '{path.draft.column}': strings beside numbers of float32 are not imported")
     names = tuple(str(category) for category in present)
     accepts = _with_filled(accepts, draft.fill)
     return Path(draft.coded(Lookup(names, tuple(numbers[name] for name in names), unknown, missing)), accepts)
@@ -223,6 +300,15 @@ def _with_filled(accepts: tuple[Category, ...] | None, fill: Category) -> tuple[
     return (*accepts, None) if accepts is not None and fill is not None and fill in accepts else accepts
 
 
+_COMPUTES: Final = {"MaxAbsScaler", "MinMaxScaler", "RobustScaler", "StandardScaler"}
+_TAKES_SPARSE: Final = {
+    "ColumnTransformer",
+    "MaxAbsScaler",
+    "Pipeline",
+    "RobustScaler",
+    "SimpleImputer",
+    "StandardScaler",
+}
 _LOWERED: Final[dict[str, Callable[[Any, Sequence[Path]], list[Path]]]] = {
     "ColumnTransformer": _column_transformer,
     "MaxAbsScaler": _max_abs,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlcore.errors import ModelFormatError
-from mlcore.preprocessing.steps import Affine, Clip, Fill, Indicator, Lookup, Match, Step, Times
+from mlcore.preprocessing.steps import Affine, Clip, Fill, Indicator, Lookup, Match, Narrow, Step, Times
 
 
 def step_to_json(step: Step) -> dict[str, Any]:
@@ -47,6 +47,8 @@ def step_from_json(item: Mapping[str, Any]) -> Step:
                 _read(item["unknown"]),
                 _read(item["missing"]),
             )
+        case "narrow":
+            return Narrow()
         case "clip":
             return Clip(_read(item["low"]), _read(item["high"]))
     raise ModelFormatError(f"transforms: unknown step {item['step']!r}; written by a newer mlcore?")

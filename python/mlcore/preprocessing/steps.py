@@ -101,8 +101,12 @@ class Match:
             raise UsageError("the categories of a match must ascend")
 
 
-Step = Fill | Affine | Times | Clip | Lookup | Indicator | Match
-NumberStep = Fill | Affine | Times | Clip
+@dataclass(frozen=True)
+class Narrow:
+    """Round a number to float32, as arithmetic in that type does after each operation."""
+
+
+Step = Fill | Affine | Times | Clip | Narrow | Lookup | Indicator | Match
 
 
 def fill_missing(step: Lookup | Indicator, category: str | None) -> Lookup | Indicator:
@@ -170,6 +174,8 @@ def numbers(steps: Sequence[Step], x: Array) -> Array:
                 x = x * factor + shift
             case Clip(low, high):
                 x = np.where(x < low, low, np.where(x > high, high, x))
+            case Narrow():
+                x = x.astype(np.float32).astype(np.float64)
             case Indicator(None) if position == 0:
                 x = np.isnan(x).astype(np.float64)
             case Match() if position == 0:

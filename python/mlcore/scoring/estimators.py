@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from mlcore.models import Model, TreeEnsemble, onnx, sklearn, sklearn_trees
 from mlcore.models.imported import Imported
 from mlcore.preprocessing.draft import Draft
 from mlcore.preprocessing.features import Feature
-from mlcore.preprocessing.sklearn_lower import Path, lower
+from mlcore.preprocessing.sklearn_lower import DENSE, FORMS, Form, Path, lower
 from mlcore.scoring import conventions
 from mlcore.scoring.composite import Boosted, Calibrated, Calibrator, Composite, Outputs
 from mlcore.scoring.scorer import Scorer
@@ -37,15 +38,24 @@ class Columns:
 
     names: tuple[str, ...]
     named: bool
-    paths: tuple[Path, ...]
+    paths: Mapping[Form, tuple[Path, ...]]
+    """How rows of each form get there; a form that the transformers, or mlcore, do not take is left out."""
 
-    @property
-    def features(self) -> tuple[Feature, ...]:
+    def features(self, form: Form) -> tuple[Feature, ...]:
         """The features in order."""
-        for path in self.paths:
+        paths = self.paths[form]
+        for path in paths:
             if path.draft.fill is not None:
                 raise UnsupportedModel(f"column '{path.draft.column}': its strings are imputed but never encoded")
-        return tuple(Feature(p.draft.column, p.draft.column, p.draft.steps, p.accepts) for p in self.paths)
+        return tuple(Feature(p.draft.column, p.draft.column, p.draft.steps, p.accepts) for p in paths)
+
+    def then(self, transformers: Sequence[Any]) -> Columns:
+        """The columns after more transformers."""
+        found = {DENSE: tuple(lower(transformers, self.paths[DENSE]))}
+        for form in (form for form in self.paths if form != DENSE):
+            with contextlib.suppress(UnsupportedModel):
+                found[form] = tuple(lower(transformers, self.paths[form]))
+        return replace(self, paths=found)
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,8 @@ class Importer:
         if not math.isnan(given["missing"]):
             raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
         _refuse_hashed(read, model)
-        if any(path.sparse for path in self.columns.paths):
+        columns = self.columns
+        if any(path.form.sparse for path in columns.paths[DENSE]):
             known = conventions.of(read)
             if math.isnan(known.absent):
                 raise UnsupportedModel(
@@ -100,10 +111,20 @@ class Importer:
                 )
             if not known.sparse_missing:
                 read = replace(read, accepts_missing=False)
-        return _scorer(
-            read, self.columns.features, named=self.columns.named, wide=True, transformed=True,
-            inputs=self.columns.names, **given, **self.options,
-        )  # fmt: skip
+        told = {
+            "named": columns.named,
+            "wide": True,
+            "transformed": True,
+            "inputs": columns.names,
+            **given,
+            **self.options,
+        }
+        dense = columns.features(DENSE)
+        others = {form: columns.features(form) for form in columns.paths if form != DENSE}
+        forms = {
+            form: None if features == dense else _scorer(read, features, **told) for form, features in others.items()
+        }
+        return _scorer(read, dense, forms=forms, **told)
 
     def _pipeline(self, pipeline: Any) -> Scorer | Composite:
         *before, last = [step for _, step in pipeline.steps if step is not None and not _passes(step)]
@@ -112,7 +133,7 @@ class Importer:
         if not before:
             return self.compile(last)
         columns = self.columns or _raw_columns(before[0], self.called)
-        return replace(self, columns=replace(columns, paths=tuple(lower(before, columns.paths)))).compile(last)
+        return replace(self, columns=columns.then(before)).compile(last)
 
     def _folded(self, transformer: Any, model: Any, read: Model, given: dict[str, Any]) -> Scorer:
         """mlcore's own transformer before a model; float64, where that is scikit-learn's."""
@@ -189,7 +210,8 @@ class Importer:
             return replace(self, columns=None, called=())
         if self.columns is None:
             return replace(self, called=passed.names)
-        paths = (*(Path(Draft(name)) for name in passed.answers), *self.columns.paths)
+        answers = tuple(Path(Draft(name)) for name in passed.answers)
+        paths = {form: (*answers, *found) for form, found in self.columns.paths.items()}
         return replace(self, columns=Columns(passed.names, self.columns.named, paths))
 
 
@@ -241,7 +263,8 @@ def _raw_columns(first: Any, called: tuple[str, ...] = ()) -> Columns:
     known = getattr(first, "feature_names_in_", None)
     unnamed = called or tuple(f"f{i}" for i in range(first.n_features_in_))
     names = tuple(map(str, known)) if known is not None else unnamed
-    return Columns(names, known is not None, tuple(Path(Draft(name)) for name in names))
+    paths = {form: tuple(Path(Draft(name), form=form) for name in names) for form in FORMS}
+    return Columns(names, known is not None, paths)
 
 
 def _calibrator(calibrator: Any) -> Calibrator:
@@ -353,6 +376,7 @@ def _read_whole(
 
 def _scorer(model: Model, features: tuple[Feature, ...], **given: Any) -> Scorer:
     told = {name: repr(given.get(name)) for name in ("missing", "named", "wide", "transformed", "inputs")}
+    told |= {repr(form): repr(other and other.features) for form, other in given.get("forms", {}).items()}
     return Scorer(model=model, features=features, digest=_digest(model, features, told), **given)
 
 

@@ -16,6 +16,7 @@ from mlcore.data.types import is_text, plain
 from mlcore.errors import DataError, SchemaMismatch
 from mlcore.models.ensemble import Categories
 from mlcore.preprocessing.features import Affine, Clip, Feature, Fill, Match, Step, Times, evaluate, evaluate_categories
+from mlcore.preprocessing.sklearn_lower import Form
 from mlcore.scoring.categories import CategoryColumns, noted, restored, written_out
 from mlcore.scoring.conventions import Conventions
 from mlcore.scoring.hashed import from_matrix, hashed
@@ -31,6 +32,14 @@ class Block:
     rows: int
     positional: bool = False
     """Whether numbers may stand for the positions of categories: a matrix has no names and no categories."""
+    sparse: bool = False
+    """Whether they are those of a sparse matrix."""
+
+    @property
+    def form(self) -> Form:
+        """How scikit-learn's transformers would get them; as float32 only if no number among them is of another type."""
+        numbers = [item.values.dtype for item in self.columns if item.dictionary is None]
+        return Form(single=bool(numbers) and all(dtype == np.float32 for dtype in numbers), sparse=self.sparse)
 
     def kinds(self) -> dict[str, Kind]:
         """Return each column's kind, by name."""
@@ -42,7 +51,7 @@ def pieces(block: Block, rows: int) -> Iterator[tuple[Block, slice]]:
     for first in range(0, block.rows, rows):
         part = slice(first, min(first + rows, block.rows))
         columns = tuple(replace(item, values=item.values[part], offset=item.offset + first) for item in block.columns)
-        yield Block(columns, part.stop - first, block.positional), part
+        yield replace(block, columns=columns, rows=part.stop - first), part
 
 
 def kind_of(item: Column) -> Kind:
@@ -91,7 +100,8 @@ def _blocks(
 ) -> Iterator[Block]:
     if is_sparse(X):
         for part in _dense(X, conventions.absent):
-            yield from _blocks(part, names, named, types, conventions, categories)
+            for block in _blocks(part, names, named, types, conventions, categories):
+                yield replace(block, sparse=True)
         return
     if isinstance(X, np.ndarray):
         if X.ndim != 2 or X.shape[1] != len(names):
@@ -361,6 +371,14 @@ def refuse_float32(features: Sequence[Feature], block: Block, own: np.dtype[Any]
                 f"column '{feature.column}' is float32, which scikit-learn's transformers round to at every step; "
                 "pass float64"
             )
+
+
+def refuse_sparse(features: Sequence[Feature]) -> None:
+    """Raise SchemaMismatch where scikit-learn would compute with a sparse matrix, in a way of its own."""
+    if any(isinstance(step, Affine | Times | Clip) for feature in features for step in feature.steps):
+        raise SchemaMismatch(
+            "a sparse matrix, which these transformers take another way or not at all; pass a dense one"
+        )
 
 
 EXACT_FLOAT32: Final = 2**24

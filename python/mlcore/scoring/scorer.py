@@ -17,6 +17,7 @@ from mlcore.backend import Backend
 from mlcore.errors import DataError, UnsupportedModel, UsageError
 from mlcore.models import LinearModel, Model, NeuralNetwork, TreeEnsemble
 from mlcore.preprocessing.features import Feature, Match
+from mlcore.preprocessing.sklearn_lower import Form
 from mlcore.profile import CategoricalColumn, NumericColumn, Profile
 from mlcore.scoring import conventions, linear, links, neural
 from mlcore.scoring.categories import CategoryColumns
@@ -34,6 +35,7 @@ from mlcore.scoring.inputs import (
     refuse_float32,
     refuse_large_integers,
     refuse_missing,
+    refuse_sparse,
     refuse_unaccepted,
     used_columns,
 )
@@ -91,6 +93,8 @@ class Scorer:
     """All columns of a matrix, where the features leave some out or have another order."""
     transformed: bool = False
     """Whether transformers, mlcore's or scikit-learn's, stand before the model in memory."""
+    forms: Mapping[Form, Scorer | None] = field(default_factory=dict)
+    """What scores rows of other forms, which scikit-learn's transformers compute otherwise with; None: as all are scored."""
     _plans: dict[Key, list[Span]] = field(default_factory=dict, repr=False)
     _explainers: dict[Key, list[Any]] = field(default_factory=dict, repr=False)
     _planning: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -243,7 +247,8 @@ class Scorer:
     def describe(self) -> dict[str, Any]:
         """Return what the model is, which transforms were folded away, and what runs it."""
         with self._planning:
-            spans = [span for spans in self._plans.values() for span in spans]
+            scorers = [self, *filter(None, self.forms.values())]
+            spans = [span for scorer in scorers for spans in scorer._plans.values() for span in spans]
         return {
             "model": {
                 "source": self.model.source,
@@ -278,7 +283,7 @@ class Scorer:
         profile must count over for a scorer's tallies to fit it.
         """
         block = next(iter(self._blocks(_one_row(schema, self.reads))))
-        plan = self._spans(block)[0].plan
+        plan = self._of_form(block)._spans(block)[0].plan
         return {item.name: item.folded.edges for item in plan.columns if item.folded.edges is not None}
 
     def tally(self) -> Tally | None:
@@ -299,6 +304,8 @@ class Scorer:
 
         `base`: (rows, outputs) to start from, which is added to in place; by default the model's own.
         """
+        if (other := self._of_form(block)) is not self:
+            return other.score_block(block, tally, base)
         out = self._base(block.rows) if base is None else base
         if isinstance(self.model, LinearModel):
             linear.add_margins(self.model, self.features, self._sources, block, out)
@@ -326,11 +333,17 @@ class Scorer:
         """Yield X as blocks of this scorer's raw columns, after checking what its features accept."""
         for block in self._blocks(X):
             refuse_unaccepted(self._accepting, block)
-            if self.wide:
+            if self.wide and block.form not in self.forms:
                 refuse_float32(self.features, block, self._own)
+                if block.sparse:
+                    refuse_sparse(self.features)
             if self.transformed and self._conventions.narrows_integers:
                 refuse_large_integers(self.features, block)
             yield block
+
+    def _of_form(self, block: Block) -> Scorer:
+        """What scores a block of this form."""
+        return self.forms.get(block.form) or self if self.forms else self
 
     @cached_property
     def _accepting(self) -> tuple[Feature, ...]:
@@ -440,7 +453,8 @@ class Scorer:
             isinstance(step, Match) for item in self.features for step in item.steps
         ):
             return None  # a number that matches nothing may become a missing value, which the long way refuses
-        spans = self._spans(next(iter(self.blocks_of(X))))
+        block = next(iter(self.blocks_of(X)))
+        spans = self._of_form(block)._spans(block)
         if len(spans) > 1:
             return None
         plan = spans[0].plan
@@ -547,6 +561,8 @@ class Scorer:
 
     def _nodes(self, block: Block) -> Array:
         """The node each row ends at in each tree, counted from the tree's first, int32 (rows, trees)."""
+        if (other := self._of_form(block)) is not self:
+            return other._nodes(block)
         found = []
         for span in self._spans(block):
             out = np.empty((block.rows, span.trees.n_trees), np.int32)
@@ -556,6 +572,8 @@ class Scorer:
 
     def _explained(self, block: Block, base: Array) -> Array:
         """The SHAP values of a block, (rows, outputs, features + 1)."""
+        if (other := self._of_form(block)) is not self:
+            return other._explained(block, base)
         model = self.model
         out = np.zeros((block.rows, model.n_outputs, model.n_features + 1))
         out[:, :, -1] = base
