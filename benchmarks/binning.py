@@ -31,8 +31,8 @@ CASES: Final = (
 )
 
 
-def column(dtype: str, spread: str, edges: int, rows: int) -> tuple[Array, Array, Array | None]:
-    """Return values, edges between them so that about as many lie in each bin, and the validity bitmap of integers.
+def column(dtype: str, spread: str, edges: int, rows: int) -> tuple[Array, Array, Array | None, Array]:
+    """Return values, edges between them so that about as many lie in each bin, the validity bitmap of integers, and a mask.
 
     One value of twenty is missing: NaN, or null among integers.
     """
@@ -43,8 +43,8 @@ def column(dtype: str, spread: str, edges: int, rows: int) -> tuple[Array, Array
     missing = rng.random(rows) < 0.05
     if dtype[0] == "f":
         values[missing] = np.nan
-        return values, given, None
-    return values, given, np.packbits(~missing, bitorder="little")
+        return values, given, None, missing
+    return values, given, np.packbits(~missing, bitorder="little"), missing
 
 
 def turn(side: Callable[[], Any], calls: int) -> float:
@@ -60,16 +60,16 @@ def main(rows: int | None = None, repeats: int = 11, results: Path = RESULTS) ->
     rows, backend, found = rows or 2**20, backends.select("cpu"), []
     bandwidth = copy_bandwidth()
     for dtype, spread, count in CASES:
-        values, edges, validity = column(dtype, spread, count, rows)
+        values, edges, validity, absent = column(dtype, spread, count, rows)
         codes = np.empty(rows, np.uint8 if len(edges) <= 255 else np.uint16)
-        missing = np.empty((rows + 63) // 64, np.uint64)
+        missing = np.zeros((rows + 63) // 64, np.uint64)
         sides: dict[str, Callable[[], Any]] = {
             "mlcore": partial(ops.bin, values, validity, 0, edges, codes, missing, backend=backend),
             "searchsorted": partial(edges.searchsorted, values, "right"),
         }
         sides["mlcore"]()
-        absent = np.unpackbits(missing.view(np.uint8), bitorder="little")[:rows].astype(bool)
-        wrong = np.flatnonzero(codes != np.where(absent, 0, sides["searchsorted"]()))
+        told = np.unpackbits(missing.view(np.uint8), bitorder="little")[:rows].astype(bool)
+        wrong = np.flatnonzero((codes != np.where(absent, 0, sides["searchsorted"]())) | (told != absent))
         if len(wrong):
             raise SystemExit(f"{dtype}, {spread}, {count} edges: row {wrong[0]} has another code than searchsorted's")
         calls = {"mlcore": CALLS, "searchsorted": 1}

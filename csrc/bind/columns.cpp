@@ -1,3 +1,4 @@
+#include <string>
 #include <utility>
 
 #include "bind/checks.h"
@@ -15,9 +16,19 @@ int64_t bin(const py::array& values, const py::object& bitmap, int64_t offset, c
   const int64_t n = edges.shape(0);
   void* out = codes_output(codes, n > 255, view.n, {"bin", "codes"});
   uint64_t* words = output<uint64_t>(missing, {"bin", "missing"}, words_for(view.n));
-  const cpu::EdgeTable table = cpu::make_edge_table(view.type, std::move(sorted), view.n);
   const py::gil_scoped_release release;
+  const cpu::EdgeTable table = cpu::make_edge_table(view.type, std::move(sorted), view.n);
   return cpu::bin(view, table, out, words);
+}
+
+// For the tests, which ask whether they reach every way of binning.
+std::string search_of(const py::array& edges, int64_t rows) {
+  const Type type = type_of(edges, {"search_of", "edges"});
+  const cpu::EdgeTable table = cpu::make_edge_table(type, edges_of(type, edges, {"search_of", "edges"}), rows);
+  static constexpr const char* searches[] = {"each", "direct", "levels", "buckets", "steps"};
+  static constexpr const char* buckets[] = {"one width", "floats", "ways"};
+  if (table.search != cpu::Search::buckets) return searches[static_cast<size_t>(table.search)];
+  return buckets[static_cast<size_t>(table.buckets.of)] + std::string(" ") + std::to_string(table.buckets.most);
 }
 
 int64_t encode(const py::array& indices, const py::object& bitmap, int64_t offset, const py::object& table,
@@ -42,6 +53,7 @@ int64_t encode(const py::array& indices, const py::object& bitmap, int64_t offse
 void register_columns(py::module_& module) {
   using py::arg;
   module.def("bin", &bin, arg("values"), arg("validity"), arg("offset"), arg("edges"), arg("codes"), arg("missing"));
+  module.def("search_of", &search_of, arg("edges"), arg("rows"));
   module.def("encode", &encode, arg("indices"), arg("validity"), arg("offset"), arg("table"), arg("codes"),
              arg("missing"));
 }

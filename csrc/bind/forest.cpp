@@ -123,7 +123,10 @@ cpu::RawColumn raw_column(const cpu::Forest& forest, const py::handle& object, s
   if (aux.shape(0) + 1 != codes)
     Where{"score", at(c) + "edges"}.refuse("must hold " + std::to_string(codes - 1) + " values, not " +
                                            std::to_string(aux.shape(0)));
-  tables.edges.push_back(std::make_unique<cpu::EdgeTable>(cpu::make_edge_table(view.type, std::move(edges), view.n)));
+  {
+    const py::gil_scoped_release release;
+    tables.edges.push_back(std::make_unique<cpu::EdgeTable>(cpu::make_edge_table(view.type, std::move(edges), view.n)));
+  }
   return {view, tables.edges.back().get(), nullptr, 0, nullptr};
 }
 

@@ -12,8 +12,6 @@
 namespace mlcore::cpu {
 namespace {
 
-constexpr int64_t kTogether = 16;
-
 // ops::bin_one for values side by side: while one waits for its edge, the others go on, and none guesses a branch.
 template <typename T, typename Code>
 void search(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
@@ -113,7 +111,7 @@ void find_buckets(const EdgeTable& table, const T* values, int64_t rows, uint32_
   for (int64_t i = 0; i < rows; ++i) found[i] = (found[i] >> 5) + ((place[i] & in_way) >> (found[i] & 31));
 }
 
-// Values side by side, and whether each fulfils a condition: all bits or none.
+// Values side by side.
 template <typename T>
 struct Four;
 template <>
@@ -196,26 +194,25 @@ void bin_buckets(const EdgeTable& table, const T* values, int64_t rows, Code* co
   }
 }
 
+template <typename V, typename T, typename Code>
+void bin_into(const EdgeTable& table, const T* values, int64_t rows, Code* codes) {
+  constexpr bool narrow = sizeof(Code) == 1;
+  if (table.search == Search::each) return count_each(table, values, rows, codes);
+  if (table.search == Search::buckets) return bin_buckets(table, values, rows, codes);
+  if constexpr (std::is_integral_v<T>)
+    if (table.search == Search::direct) return look_up(table, values, rows, codes);
+  if constexpr (V::levels && narrow && !std::is_same_v<T, int64_t>)
+    if (table.search == Search::levels) return V::by_levels(table, values, rows, codes);
+  if constexpr (V::two_level && narrow)
+    if (!table.two_level.empty()) return bin_two_level<V>(table, values, rows, codes);
+  search(table, values, rows, codes);
+}
+
 template <typename V, typename T>
 void bin_as(const EdgeTable& table, const void* values, int64_t rows, void* codes) {
   const T* typed = static_cast<const T*>(values);
-  if constexpr (V::levels && !std::is_same_v<T, int64_t>)
-    if (!table.levels.empty()) return V::by_levels(table, typed, rows, static_cast<uint8_t*>(codes));
-  if constexpr (std::is_integral_v<T>) {
-    if (!table.direct.empty() && table.n > 255) return look_up(table, typed, rows, static_cast<uint16_t*>(codes));
-    if (!table.direct.empty()) return look_up(table, typed, rows, static_cast<uint8_t*>(codes));
-  }
-  if (few<T>(table.n) && rows >= kTogether) return count_each(table, typed, rows, static_cast<uint8_t*>(codes));
-  if (!table.buckets.start.empty() && table.n > 255)
-    bin_buckets(table, typed, rows, static_cast<uint16_t*>(codes));
-  else if (!table.buckets.start.empty())
-    bin_buckets(table, typed, rows, static_cast<uint8_t*>(codes));
-  else if (table.n > 255)
-    search(table, typed, rows, static_cast<uint16_t*>(codes));
-  else if constexpr (V::two_level)
-    bin_two_level<V>(table, typed, rows, static_cast<uint8_t*>(codes));
-  else
-    search(table, typed, rows, static_cast<uint8_t*>(codes));
+  table.n > 255 ? bin_into<V>(table, typed, rows, static_cast<uint16_t*>(codes))
+                : bin_into<V>(table, typed, rows, static_cast<uint8_t*>(codes));
 }
 
 template <typename V>

@@ -67,18 +67,24 @@ std::vector<uint16_t> direct(const T* edges, int64_t n, int64_t rows) {
   return codes;
 }
 
-// Sorts edges into buckets from the first on that `bucket` names, `count` of them.
-template <typename T, typename Bucket>
-void fill(Buckets& made, const T* edges, int64_t n, int64_t count, const Bucket& bucket) {
-  made.start.resize(static_cast<size_t>(count));
-  int64_t next = 0, in_last = 0;
+// Sorts n edges into `count` buckets; `bucket` says which of them edge i falls into. Empty where one would get more
+// than `most`.
+template <typename Bucket>
+Buckets filled(Buckets made, int64_t n, int64_t count, int32_t most, const Bucket& bucket) {
+  std::vector<uint32_t> found(static_cast<size_t>(n));
+  int32_t in_last = 0;
   for (int64_t i = 0; i < n; ++i) {
-    const int64_t at = bucket(edges[i]);
-    in_last = at < next ? in_last + 1 : 1;
-    for (; next <= at; ++next) made.start[static_cast<size_t>(next)] = static_cast<uint16_t>(i);
-    made.most = std::max(made.most, static_cast<int32_t>(in_last));
+    const auto place = static_cast<size_t>(i);
+    found[place] = bucket(i);
+    in_last = i > 0 && found[place] == found[place - 1] ? in_last + 1 : 1;
+    if (in_last > most) return {};
+    made.most = std::max(made.most, in_last);
   }
-  for (; next < count; ++next) made.start[static_cast<size_t>(next)] = static_cast<uint16_t>(n);
+  made.start.reserve(static_cast<size_t>(count));
+  for (size_t i = 0; i < found.size(); ++i)
+    if (found[i] >= made.start.size()) made.start.resize(found[i] + 1, static_cast<uint16_t>(i));
+  made.start.resize(static_cast<size_t>(count), static_cast<uint16_t>(n));
+  return made;
 }
 
 // The logarithm of how many of a span go to a bucket so that there are `count` buckets, or as many as half of that.
@@ -87,128 +93,153 @@ int shift_of(uint64_t span, int64_t count) {
 }
 
 template <typename T>
-Buckets by_width(const T* edges, int64_t n, int64_t count) {
+Buckets by_width(const T* edges, int64_t n, int64_t count, int32_t most) {
   Buckets made{.of = Buckets::Of::one_width};
   const T low = edges[0], high = edges[n - 1];
   if constexpr (std::is_integral_v<T>) {
     const uint64_t span = ops::integers_above(high, low, high);
-    made.shift = shift_of(span, count);
-    fill(made, edges, n, static_cast<int64_t>(span >> made.shift) + 1,
-         [&](T edge) { return ops::integers_above(edge, low, high) >> made.shift; });
+    const int shift = made.shift = shift_of(span, count);
+    return filled(std::move(made), n, static_cast<int64_t>(span >> shift) + 1, most,
+                  [&](int64_t i) { return static_cast<uint32_t>(ops::integers_above(edges[i], low, high) >> shift); });
   } else {
     const T last = static_cast<T>(count - 1), scale = last / (high - low);
-    if (!std::isfinite(low) || !std::isfinite(scale) || scale <= 0) return {};
+    if (!std::isfinite(scale) || scale <= 0) return {};
     made.scale = scale;
-    fill(made, edges, n, count, [&](T edge) { return ops::bucket_of(edge, low, scale, last); });
+    return filled(std::move(made), n, count, most,
+                  [&](int64_t i) { return ops::bucket_of(edges[i], low, scale, last); });
   }
-  return made;
+}
+
+// How many floats lie between the first edge and each.
+template <typename T>
+std::vector<uint32_t> places(const T* edges, int64_t n) {
+  const auto lowest = static_cast<float>(edges[0]), highest = static_cast<float>(edges[n - 1]);
+  std::vector<uint32_t> found(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i)
+    found[static_cast<size_t>(i)] = ops::floats_above(static_cast<float>(edges[i]), lowest, highest);
+  return found;
 }
 
 template <typename T>
-Buckets by_floats(const T* edges, int64_t n, int64_t count) {
-  Buckets made{
-      .of = Buckets::Of::floats, .lowest = static_cast<float>(edges[0]), .highest = static_cast<float>(edges[n - 1])};
-  const auto place = [&](T edge) { return ops::floats_above(static_cast<float>(edge), made.lowest, made.highest); };
-  const uint32_t span = place(edges[n - 1]);
-  made.shift = shift_of(span, count);
-  fill(made, edges, n, (span >> made.shift) + 1, [&](T edge) { return place(edge) >> made.shift; });
-  return made;
+Buckets counting_floats(Buckets::Of of, const T* edges, int64_t n) {
+  return {.of = of, .lowest = static_cast<float>(edges[0]), .highest = static_cast<float>(edges[n - 1])};
+}
+
+template <typename T>
+Buckets by_floats(const T* edges, int64_t n, const std::vector<uint32_t>& places, int64_t count, int32_t most) {
+  Buckets made = counting_floats(Buckets::Of::floats, edges, n);
+  const int shift = made.shift = shift_of(places.back(), count);
+  return filled(std::move(made), n, static_cast<int64_t>(places.back() >> shift) + 1, most,
+                [&](int64_t i) { return places[static_cast<size_t>(i)] >> shift; });
 }
 
 constexpr int64_t kFewestBuckets = 1024, kMostBuckets = 262144;
 constexpr int64_t kBucketsInCache = 16384;  // of 32 KB: past it, a second edge is had sooner than a larger table
 
 // As few buckets, of one width or of as many floats, as leave one edge in each, or two; none where the edges lie too
-// unevenly for that, or where making them would cost more than they save on so many values.
+// unevenly for that, or where making them would cost more than they save on so many values: a search of a value takes
+// as long as making several buckets.
 template <typename T>
-Buckets even(const T* edges, int64_t n, int64_t rows) {
+Buckets even(const T* edges, int64_t n, const std::vector<uint32_t>& places, int64_t rows) {
   Buckets best{.most = 3};
   const auto good = [&](Buckets made, int64_t count) {
-    if (!made.start.empty() && made.most < best.most) best = std::move(made);
+    if (!made.start.empty()) best = std::move(made);
     return best.most == 1 || (best.most == 2 && count >= kBucketsInCache);
   };
-  const int64_t fewest = std::min(kMostBuckets, std::max(kFewestBuckets, 4 * n));
-  for (int64_t count = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(fewest)));
-       count <= std::min({kMostBuckets, 4 * fewest, rows}); count *= 2)
-    if (good(by_width(edges, n, count), count) || good(by_floats(edges, n, count), count)) break;
+  const auto wanted = static_cast<uint64_t>(std::clamp(4 * n, kFewestBuckets, kMostBuckets));
+  const auto fewest = static_cast<int64_t>(std::bit_ceil(wanted));
+  if (fewest > 4 * rows) return {};
+  for (int64_t count = fewest; count == fewest || count <= std::min({kMostBuckets, 4 * fewest, rows}); count *= 2)
+    if (good(by_width(edges, n, count, best.most - 1), count) ||
+        good(by_floats(edges, n, places, count, best.most - 1), count))
+      break;
   return best;
 }
 
 constexpr int kWayBits = 12;
-constexpr uint64_t kBucketsOfEdge = 32;  // at most
+constexpr uint64_t kBucketsOfEdge = 64;  // at most
 
-// Each way as few buckets as part its edges, but no more than an edge is worth.
+// Each way as few buckets as part its edges, but no more than an edge is worth, and all together than so many values.
 template <typename T>
-Buckets by_ways(const T* edges, int64_t n, int64_t rows) {
-  if (rows < (int64_t{1} << kWayBits) + 4 * n) return {};
-  Buckets made{
-      .of = Buckets::Of::ways, .lowest = static_cast<float>(edges[0]), .highest = static_cast<float>(edges[n - 1])};
-  std::vector<uint32_t> place(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i)
-    place[static_cast<size_t>(i)] = ops::floats_above(static_cast<float>(edges[i]), made.lowest, made.highest);
-  made.shift = std::max(0, static_cast<int>(std::bit_width(place.back())) - kWayBits);
+Buckets by_ways(const T* edges, int64_t n, const std::vector<uint32_t>& places, int64_t rows) {
+  Buckets made = counting_floats(Buckets::Of::ways, edges, n);
+  const int shift = made.shift = shift_of(places.back(), int64_t{1} << kWayBits);
+  int64_t count = 0;
   size_t edge = 0;
-  for (uint32_t way = 0; way <= place.back() >> made.shift; ++way) {
-    size_t end = edge;
-    int size = made.shift;
-    for (; end < place.size() && place[end] >> made.shift == way; ++end)
-      if (end > edge) size = std::min(size, static_cast<int>(std::bit_width(place[end - 1] ^ place[end])) - 1);
-    const int most = static_cast<int>(std::bit_width(kBucketsOfEdge * (end - edge)));
-    size = std::max({size, made.shift - most, 0});
-    made.ways.push_back(static_cast<uint32_t>(made.start.size()) << 5 | static_cast<uint32_t>(size));
-    for (uint32_t b = 0; b < uint32_t{1} << (made.shift - size); ++b) {
-      const size_t first = edge;
-      while (edge < end && (place[edge] & ((uint32_t{1} << made.shift) - 1)) >> size == b) ++edge;
-      made.start.push_back(static_cast<uint16_t>(first));
-      made.most = std::max(made.most, static_cast<int32_t>(edge - first));
+  for (uint32_t way = 0; way <= places.back() >> shift; ++way) {
+    const size_t first = edge;
+    int size = shift;
+    for (; edge < places.size() && places[edge] >> shift == way; ++edge)
+      if (edge > first) size = std::min(size, static_cast<int>(std::bit_width(places[edge - 1] ^ places[edge])) - 1);
+    if (edge > first) {
+      const int most = static_cast<int>(std::bit_width(kBucketsOfEdge * (edge - first))) - 1;
+      size = std::max({size, shift - most, 0});
     }
+    made.ways.push_back(static_cast<uint32_t>(count) << 5 | static_cast<uint32_t>(size));
+    count += int64_t{1} << (shift - size);
+    if (count > rows) return {};
   }
-  return made.most <= kMostInBucket ? made : Buckets{};
+  const uint32_t in_way = (uint32_t{1} << shift) - 1;
+  const std::vector<uint32_t> ways = made.ways;
+  return filled(std::move(made), n, count, kMostInBucket, [&](int64_t i) {
+    const uint32_t place = places[static_cast<size_t>(i)], way = ways[place >> shift];
+    return (way >> 5) + ((place & in_way) >> (way & 31));
+  });
 }
 
-constexpr int64_t kFewestSearched = 16;  // values together
+// So few that each value is compared with each.
+template <typename T>
+constexpr bool few_edges(int64_t n) {
+  return n <= (sizeof(T) == 4 ? 16 : 4);
+}
 
 template <typename T>
-void lay_out(EdgeTable& table, int64_t rows) {
+Search lay_out(EdgeTable& table, int64_t rows) {
   const int64_t n = table.n;
   T pad[kMostInBucket];
   std::fill(pad, pad + kMostInBucket, std::is_integral_v<T> ? highest<T>() : std::numeric_limits<T>::quiet_NaN());
   const char* bytes = reinterpret_cast<const char*>(pad);
   table.edges.insert(table.edges.end(), bytes, bytes + sizeof pad);
   const T* edges = table.as<T>();
-  if constexpr (std::is_integral_v<T>) table.direct = direct(edges, n, rows);
-  if (!table.direct.empty()) return;
-  if (rows >= kFewestSearched && n <= 255 && kernels().levels) {
+  if constexpr (std::is_integral_v<T>) {
+    table.direct = direct(edges, n, rows);
+    if (!table.direct.empty()) return Search::direct;
+  }
+  if (rows >= kTogether && n <= 255 && kernels().levels) {
     if constexpr (std::is_same_v<T, double>)
       table.levels = apart_as_floats(edges, n) ? levels<float>(edges, n) : std::vector<char>{};
     else if constexpr (sizeof(T) == 4)
       table.levels = levels<T>(edges, n);
+    if (!table.levels.empty()) return Search::levels;
   }
-  if (!table.levels.empty()) return;
-  if (!few<T>(n)) {
-    table.buckets = even(edges, n, rows);
-    if (table.buckets.start.empty()) table.buckets = by_ways(edges, n, rows);
+  if (rows >= kTogether) {
+    if (few_edges<T>(n)) return Search::each;
+    const std::vector<uint32_t> found = places(edges, n);
+    table.buckets = even(edges, n, found, rows);
+    if (table.buckets.start.empty()) table.buckets = by_ways(edges, n, found, rows);
+    if (!table.buckets.start.empty()) return Search::buckets;
   }
-  if (table.buckets.start.empty() && n <= 255) table.two_level = two_level(edges, n);
+  if (n <= 255) table.two_level = two_level(edges, n);
+  return Search::steps;
 }
 
 }  // namespace
 
 EdgeTable make_edge_table(Type type, std::vector<char> edges, int64_t rows) {
   const auto n = static_cast<int32_t>(static_cast<int64_t>(edges.size()) / size_of(type));
-  EdgeTable table{type, n, std::move(edges), {}, {}, {}, {}};
+  EdgeTable table{.type = type, .n = n, .edges = std::move(edges)};
   switch (type) {
     case Type::f4:
-      lay_out<float>(table, rows);
+      table.search = lay_out<float>(table, rows);
       break;
     case Type::f8:
-      lay_out<double>(table, rows);
+      table.search = lay_out<double>(table, rows);
       break;
     case Type::i4:
-      lay_out<int32_t>(table, rows);
+      table.search = lay_out<int32_t>(table, rows);
       break;
     case Type::i8:
-      lay_out<int64_t>(table, rows);
+      table.search = lay_out<int64_t>(table, rows);
       break;
   }
   return table;

@@ -20,17 +20,22 @@ struct Buckets {
   Of of = Of::one_width;
   std::vector<uint16_t> start = {};  // edges before each bucket; empty where no cut suits the edges
   int32_t most = 0;                  // edges in the fullest bucket
-  double scale = 0;  // how many buckets of one width go to 1, but for integers: of these 2^shift go to one
-  int shift = 0;
-  float lowest = 0, highest = 0;    // the first edge and the last, as floats
+  double scale = 0;                  // of one width, among floats and doubles: how many buckets go to 1
+  int shift = 0;                     // of all other buckets and ways: each takes 2^shift integers or floats
+  float lowest = 0, highest = 0;     // the first edge and the last, as floats
   std::vector<uint32_t> ways = {};  // the first bucket, times 32, and the logarithm of how many floats its buckets hold
 };
 
-// So few that each value is compared with each.
-template <typename T>
-constexpr bool few(int64_t edges) {
-  return edges <= 64 / static_cast<int64_t>(sizeof(T));
-}
+constexpr int64_t kTogether = 16;  // values that are searched for together
+
+// How a value's code is found.
+enum class Search : uint8_t {
+  each,     // it is compared with each edge
+  direct,   // in a table of all integers between the edges
+  levels,   // by halving, with the edges in registers
+  buckets,  // in a table of what buckets hold
+  steps,    // by halving, or in two steps of 16 comparisons
+};
 
 // Edges laid out for the search that suits them.
 struct EdgeTable {
@@ -41,11 +46,12 @@ struct EdgeTable {
 
   Type type;
   int32_t n;
-  std::vector<char> edges;       // n of them, padded with kMostInBucket that no value reaches but the highest integer
-  std::vector<char> levels;      // those of a binary search level by level, of up to 255 edges; see cpu/levels512.h
-  std::vector<char> two_level;   // 256 edges padded with the type's highest value, then every 16th; for up to 255 edges
-  std::vector<uint16_t> direct;  // the code of each integer from one below the first edge to the last; or empty
-  Buckets buckets;
+  std::vector<char> edges;  // n of them, padded with kMostInBucket that no value reaches but the highest integer
+  Search search = Search::steps;
+  std::vector<char> levels = {};      // those of a binary search level by level, of up to 255; see cpu/levels512.h
+  std::vector<char> two_level = {};   // 256, padded with the type's highest value, then every 16th; of up to 255
+  std::vector<uint16_t> direct = {};  // the code of each integer from one below the first edge to the last
+  Buckets buckets = {};
 };
 
 // `rows` is how many values will be coded: a table must pay for itself.

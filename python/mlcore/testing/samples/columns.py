@@ -48,10 +48,13 @@ def _bin_about_edges(dtype: str, count: int) -> Arguments:
     return _with_outputs(np.stack(near, axis=1).ravel(), None, 0, given)
 
 
-def _bin_limits(dtype: str) -> Arguments:
+def _bin_limits(dtype: str, *inner: int) -> Arguments:
+    """Few edges, some of them the type's own limits unless there are others, and values at the limits."""
     info = np.iinfo(dtype)
-    given = np.array([info.min, -1, 0, info.max], dtype)
-    return _with_outputs(np.array([info.min, info.min + 1, -1, 0, 1, info.max - 1, info.max], dtype), None, 0, given)
+    given = np.array(inner or [info.min, -1, 0, info.max], dtype)
+    return _with_outputs(
+        np.array([info.min, info.min + 1, -1, 0, 1, info.max - 1, info.max] * 4, dtype), None, 0, given
+    )
 
 
 def _bin_dense(dtype: str, place: str, span: int, count: int) -> Arguments:
@@ -68,43 +71,44 @@ def _bin_dense(dtype: str, place: str, span: int, count: int) -> Arguments:
 
 SPREADS: Final = (
     "even", "in pairs", "over magnitudes", "one far from the rest", "in heaps", "in one heap", "half in a heap",
-    "next to each other", "as wide as the line", "very small",
+    "next to each other", "as wide as the line", "about zero",
 )  # fmt: skip
 
 
 def _spread(spread: str, count: int, dtype: str) -> Array:
-    """Where `count` edges or fewer lie, for each of SPREADS, and values of their kind between them."""
+    """Where `count` edges or fewer lie, for each of SPREADS."""
     rng, kind = np.random.default_rng(6), np.dtype(dtype).kind
+    if spread == "as wide as the line" and kind == "i":
+        info = np.iinfo(dtype)
+        whole = [info.min + (info.max - info.min) * i // (count - 1) for i in range(count)]
+        return np.array([info.min, info.min + 1, *whole[2:]], dtype)  # two together, and the highest value of all
+    if spread == "next to each other" and kind == "f":  # the floats from 1000 on
+        bits = np.full(count, 1000, dtype).view(f"i{np.dtype(dtype).itemsize}") + np.arange(count)
+        return bits.view(dtype)
     top = float(np.finfo(dtype).max) if kind == "f" else 2.0 ** (np.iinfo(dtype).bits - 2)
-    least = float(np.finfo(dtype).tiny) if kind == "f" else count
+    least = float(np.finfo(dtype).smallest_subnormal) if kind == "f" else 1.0
     unit = 1.0 if kind == "f" else top / 1e4
     even = (np.arange(count) + rng.random(count)) / count
-    raw: Array = (
-        {
-            "even": unit * (1000 * even - 300),
-            "in pairs": unit * np.repeat(even[::2], 2)[:count] * 1000,
-            "over magnitudes": np.geomspace(1, top / 4, count) * rng.choice([-1, 1], count),
-            "one far from the rest": unit * np.append(even[1:], -999.0),
-            "in heaps": unit * (np.exp(9 * even) + rng.choice([0, 0, 50, -1000], count) + 1e-4 * even),
-            "in one heap": np.concatenate([[-top / 2], np.arange(count - 2) + 5.0, [top / 2]]),
-            "half in a heap": unit
-            * np.append(np.geomspace(1e-9, 1e9, count // 2), 1000 + np.arange(count // 2) * 0.0007),
-            "next to each other": np.full(count, 1000.0) + (np.arange(count) if kind == "i" else 0),
-            "as wide as the line": np.linspace(-0.999, 0.999, count) * top,
-            "very small": np.linspace(-1, 1, count) * least,
-        }[spread]
-        .clip(-top, top)
-        .astype(dtype)
-    )
-    if spread == "next to each other" and kind == "f":  # the floats from 1000 on
-        bits = raw.view(np.dtype(f"int{8 * raw.itemsize}")) + np.arange(count)
-        raw = bits.view(dtype)
+    half = count // 2
+    raw: Array = {
+        "even": unit * (1000 * even - 300),
+        "in pairs": unit * np.repeat(even[::2], 2)[:count] * 1000,
+        "over magnitudes": np.geomspace(1, min(top / 4, 1e30), count) * rng.choice([-1, 1], count),
+        "one far from the rest": unit * np.append(even[1:], -999.0),
+        "in heaps": unit * (np.exp(9 * even) + rng.choice([0, 0, 50, -1000], count) + 1e-4 * even),
+        "in one heap": np.concatenate([[-top / 2], np.arange(count - 2) + 5.0, [top / 2]]),
+        "half in a heap": unit * np.append(np.geomspace(1e-9, 1e9, half), 1000 + np.arange(half) * 0.0007),
+        "next to each other": 1000.0 + np.arange(count),
+        "as wide as the line": np.linspace(-0.999, 0.999, count) * top,
+        "about zero": np.append((np.arange(count - 2) - half) * 10, [-1, 1 - (1 << (10 * half).bit_length())]) * least,
+    }[spread]
+    found: Array = raw.clip(-top, top).astype(dtype)
     if spread == "in pairs":
-        raw[1::2] = raw[1::2] + 1 if kind == "i" else np.nextafter(raw[1::2], np.dtype(dtype).type(np.inf))
-    return raw
+        found[1::2] = found[1::2] + 1 if kind == "i" else np.nextafter(found[1::2], np.dtype(dtype).type(np.inf))
+    return found
 
 
-def _bin_spread(dtype: str, spread: str, count: int, rows: int) -> Arguments:
+def _bin_spread(dtype: str, spread: str, count: int, rows: int, nulls: bool) -> Arguments:
     """Edges, what is next to each of them, the ends of the line and both zeros, so often that `rows` are full."""
     type_ = np.dtype(dtype).type
     given = np.unique(_spread(spread, count, dtype))
@@ -116,7 +120,7 @@ def _bin_spread(dtype: str, spread: str, count: int, rows: int) -> Arguments:
     rng = np.random.default_rng(7)
     values = rng.permutation(np.resize(np.concatenate([ends, given, *near]), rows))
     values[: len(ends)] = ends
-    return _with_outputs(values, bitmap(rng, rows, 3, 0.1), 3, given)
+    return _with_outputs(values, bitmap(rng, rows, 3, 0.1) if nulls else None, 3 if nulls else 0, given)
 
 
 def _bin_closer_than_floats(count: int) -> Arguments:
@@ -127,12 +131,12 @@ def _bin_closer_than_floats(count: int) -> Arguments:
     with np.errstate(over="ignore"):
         rounded = given.astype(np.float32).astype(np.float64)
     near = [np.nextafter(given, -np.inf), given, np.nextafter(given, np.inf), rounded]
-    return _with_outputs(np.append(np.stack(near, axis=1).ravel(), np.nan), None, 0, given)
+    return _with_outputs(np.resize(np.append(np.stack(near, axis=1).ravel(), np.nan), 40000), None, 0, given)
 
 
 def _bin_infinite_edges(dtype: str) -> Arguments:
     given = np.array([-np.inf, *np.linspace(-5, 5, 40), np.inf], dtype)
-    return _with_outputs(np.tile(np.append(given, np.nan).astype(dtype), 20), None, 0, given)
+    return _with_outputs(np.resize(np.append(given, np.nan).astype(dtype), 9000), None, 0, given)
 
 
 def _bin_column_of_matrix() -> Arguments:
@@ -174,19 +178,28 @@ BIN: Final[dict[str, Callable[[], Arguments]]] = {
         for span, count in ((0, 1), (1, 2), (60, 40), (4000, 255), (4000, 300), (16383, 200), (16384, 200))
     },
     **{
-        f"{dtype}, {count} edges {spread}, {rows} rows": partial(_bin_spread, dtype, spread, count, rows)
+        f"{dtype}, {count} edges {spread}, {rows} rows": partial(_bin_spread, dtype, spread, count, rows, nulls)
         for dtype in DTYPES
         for spread in SPREADS
-        for count, rows in ((20, 1030), (200, 701), (200, 9000), (1500, 20000))
+        for count, rows, nulls in ((20, 1030, False), (200, 701, True), (200, 9000, False), (1500, 20000, True))
     },
     **{
-        f"{dtype}, 20000 edges {spread}": partial(_bin_spread, dtype, spread, 20000, 140000)
+        f"{dtype}, 1500 edges {spread}, without nulls": partial(_bin_spread, dtype, spread, 1500, 100000, False)
+        for dtype in DTYPES
+        for spread in ("over magnitudes", "in heaps", "half in a heap")
+    },
+    **{
+        f"{dtype}, 20000 edges {spread}": partial(_bin_spread, dtype, spread, 20000, 140000, False)
         for dtype in ("float32", "float64")
         for spread in ("even", "over magnitudes", "in heaps")
     },
     **{f"float64, {count} edges a float": partial(_bin_closer_than_floats, count) for count in (2, 4, 5)},
     **{f"{dtype}, infinite edges": partial(_bin_infinite_edges, dtype) for dtype in ("float32", "float64")},
     **{f"{dtype}, limits": partial(_bin_limits, dtype) for dtype in ("int32", "int64")},
+    **{
+        f"{dtype}, limits beyond the edges": partial(_bin_limits, dtype, -(10**6), 5, 10**6)
+        for dtype in ("int32", "int64")
+    },
     "a column of a read-only matrix": _bin_column_of_matrix,
 }
 
