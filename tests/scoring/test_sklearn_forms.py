@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars
 import pyarrow as pa
 import pytest
 import scipy.sparse
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor, StackingRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor, StackingRegressor, VotingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -220,3 +221,29 @@ def test_stacks_of_pipelines_that_round(passthrough: bool) -> None:
     rows = X[:, :2].astype(np.float32)
     stack = StackingRegressor(members, MODELS["forest"](), cv=2, passthrough=passthrough).fit(rows, Y)
     np.testing.assert_allclose(mlcore.compile(stack).predict(rows), stack.predict(rows), rtol=1e-6)
+
+
+def test_frames_that_the_library_makes_float64_of() -> None:
+    frame = pd.DataFrame(X[:, :2].astype(np.float32), columns=["a", "b"])
+    pipeline = make_pipeline(StandardScaler(), MODELS["forest"]()).fit(frame, Y)
+    scorer = mlcore.compile(pipeline)
+    rows = at_the_edges(scorer, np.float32)
+    near = pd.DataFrame(rows, columns=["a", "b"])
+    for given in (near.astype("Float32"), near.astype(pd.ArrowDtype(pa.float32())), polars.from_pandas(near)):
+        assert pipeline[:-1].transform(given).dtype == np.float64
+        assert np.array_equal(scorer.predict(given), pipeline.predict(given))
+    assert not np.array_equal(scorer.predict(near), scorer.predict(near.astype("Float32")))
+    vote = VotingRegressor([("a", pipeline), ("b", make_pipeline(MaxAbsScaler(), MODELS["forest"]()))]).fit(frame, Y)
+    for given in (near, near.astype("Float32"), polars.from_pandas(near)):
+        assert np.array_equal(mlcore.compile(vote).predict(given), vote.predict(given))
+
+
+def test_float16_and_frames_of_two_float32_are_refused() -> None:
+    frame = pd.DataFrame(X[:, :2].astype(np.float32), columns=["a", "b"])
+    scorer = mlcore.compile(make_pipeline(StandardScaler(), MODELS["forest"]()).fit(frame, Y))
+    half = frame.astype(np.float16)
+    for given in (half, half.to_numpy(), dict(half), pa.Table.from_pandas(half), frame.astype({"a": "Float32"})):
+        with pytest.raises(
+            SchemaMismatch, match="column '[ab]' is float32, which scikit-learn's transformers round to"
+        ):
+            scorer.predict(given)

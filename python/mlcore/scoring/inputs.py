@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,9 @@ from mlcore.scoring.hashed import from_matrix, hashed
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan
 
+Arithmetic = Literal["own", "double", "unknown"]
+"""What scikit-learn's transformers compute with float32 in: in itself, in float64, or it is not known here."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -34,12 +37,15 @@ class Block:
     """Whether numbers may stand for the positions of categories: a matrix has no names and no categories."""
     sparse: bool = False
     """Whether they are those of a sparse matrix."""
+    arithmetic: Arithmetic = "own"
+    """What scikit-learn's transformers compute with float32 in."""
 
     @property
     def form(self) -> Form:
         """How scikit-learn's transformers would get them; as float32 only if no number among them is of another type."""
         numbers = [item.values.dtype for item in self.columns if item.dictionary is None]
-        return Form(single=bool(numbers) and all(dtype == np.float32 for dtype in numbers), sparse=self.sparse)
+        single = bool(numbers) and self.arithmetic == "own" and all(dtype == np.float32 for dtype in numbers)
+        return Form(single, self.sparse)
 
     def kinds(self) -> dict[str, Kind]:
         """Return each column's kind, by name."""
@@ -171,9 +177,36 @@ def is_sparse(X: Any) -> bool:
 
 
 def held(X: Any) -> Any:
-    """Return X as what can be read more than once: a matrix or a pandas frame as it is, anything else as an Arrow table."""
-    kept = isinstance(X, np.ndarray) or is_sparse(X) or (hasattr(X, "iloc") and hasattr(X, "columns"))
+    """Return X as what can be read more than once: a matrix or a frame as it is, anything else as an Arrow table."""
+    kept = isinstance(X, np.ndarray) or is_sparse(X) or (hasattr(X, "iloc") and hasattr(X, "columns")) or _is_polars(X)
     return X if kept else to_table(X)
+
+
+def _is_polars(X: Any) -> bool:
+    return type(X).__module__.startswith("polars") and type(X).__name__ == "DataFrame"
+
+
+def arithmetic_of(X: Any) -> Arithmetic:
+    """Return what scikit-learn's transformers compute with X's float32 in.
+
+    Of polars' frames, and of what pandas calls extension types, scikit-learn makes float64; with float16 it computes as it
+    comes.
+    """
+    if _is_polars(X):
+        return "double"
+    if isinstance(X, Mapping) or (hasattr(X, "iloc") and hasattr(X, "dtypes")):
+        dtypes = [getattr(item, "dtype", None) for item in X.values()] if isinstance(X, Mapping) else X.dtypes
+        floats = [dtype for dtype in dtypes if getattr(dtype, "kind", "") == "f"]
+        extended = [dtype for dtype in floats if not isinstance(dtype, np.dtype)]
+        plain = [dtype for dtype in floats if isinstance(dtype, np.dtype)]
+        if np.float16 in plain or (extended and np.float32 in plain):
+            return "unknown"
+        return "double" if extended else "own"
+    if isinstance(X, np.ndarray):
+        return "unknown" if X.dtype == np.float16 else "own"
+    schema = getattr(X, "schema", None)
+    half = isinstance(schema, pa.Schema) and any(pa.types.is_float16(field.type) for field in schema)
+    return "unknown" if half else "own"
 
 
 def used_columns(X: Any, inputs: Sequence[str], used: Sequence[str], *, named: bool) -> Any:

@@ -27,6 +27,7 @@ from mlcore.scoring.explain import explainer_arrays, refuse_unexplained
 from mlcore.scoring.fold import MAX_CODES, Source, describe_steps
 from mlcore.scoring.inputs import (
     Block,
+    arithmetic_of,
     blocks,
     is_sparse,
     kernel_columns,
@@ -333,7 +334,7 @@ class Scorer:
         """Yield X as blocks of this scorer's raw columns, after checking what its features accept."""
         for block in self._blocks(X):
             refuse_unaccepted(self._accepting, block)
-            if self.wide and block.form not in self.forms:
+            if self.wide and block.form not in self.forms and block.arithmetic != "double":
                 refuse_float32(self.features, block, self._own)
                 if block.sparse:
                     refuse_sparse(self.features)
@@ -390,12 +391,15 @@ class Scorer:
                 "a sparse matrix is 0 where it holds nothing to transformers and missing to XGBoost, as they pass it on or "
                 "do not; pass a dense one"
             )
+        arithmetic = arithmetic_of(X) if self.wide else "own"
         if self.inputs:
             X = used_columns(X, self.inputs, self.columns, named=self.named)
         found = blocks(
             X, self.columns, named=self.named, types=self.types, missing=self.missing, conventions=self._conventions,
             categories=self._categories,
         )  # fmt: skip
+        if arithmetic != "own":
+            found = (replace(block, arithmetic=arithmetic) for block in found)
         if self._raw_features == len(self.features):
             return found
         assert isinstance(self.model, TreeEnsemble)
