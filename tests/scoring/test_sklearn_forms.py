@@ -26,8 +26,9 @@ from sklearn.preprocessing import (
 )
 
 import mlcore
-from mlcore.errors import SchemaMismatch
+from mlcore.errors import DataError, SchemaMismatch
 from mlcore.preprocessing.features import evaluate
+from mlcore.preprocessing.sklearn_lower import Form
 
 RNG = np.random.default_rng(23)
 ROWS = 900
@@ -99,7 +100,7 @@ def test_float32_is_rounded_as_the_library_rounds(kind: str, model: str, trained
     scorer = mlcore.compile(pipeline)
     for dtype in (np.float32, np.float64):
         near = at_the_edges(scorer, dtype)
-        for given in (rows.astype(dtype), near, near[:20], near[:1]):
+        for given in (rows.astype(dtype), near, near[:20], near[:1], np.asfortranarray(near)):
             assert np.array_equal(scorer.predict(given), pipeline.predict(given)), dtype
     assert {item["kind"] for plan in scorer.describe()["plans"] for item in plan["columns"]} == {"f4", "f8"}
 
@@ -149,20 +150,20 @@ def table(numbers: Any, **encoder: Any) -> ColumnTransformer:
 
 @pytest.mark.parametrize("after", ["nothing", "standard"])
 @pytest.mark.parametrize("encoded", [np.float32, np.float64])
-def test_float32_beside_what_an_encoder_gives(encoded: Any, after: str) -> None:
-    frame = pd.DataFrame({"a": X[:, 0], "text": TEXT, "b": X[:, 1]}).astype({"a": np.float32, "b": np.float32})
+def test_numbers_beside_what_an_encoder_gives(encoded: Any, after: str) -> None:
+    frame = pd.DataFrame({"a": X[:, 0], "text": TEXT, "b": X[:, 1]})
     steps = [StandardScaler()] if after == "standard" else []
     pipeline = make_pipeline(table(RobustScaler(), dtype=encoded), *steps, MODELS["forest"]()).fit(frame, Y)
     scorer = mlcore.compile(pipeline)
-    for single in (True, False):
-        given = frame if single else frame.astype({"a": np.float64, "b": np.float64})
-        edges = scorer.edges(pa.Schema.from_pandas(given))
-        for name in ("a", "b"):
-            kind = given[name].dtype.type
-            near = np.concatenate([edges[name], np.nextafter(edges[name], kind(-np.inf))])
-            given = given.assign(**{name: RNG.choice(near, ROWS)})
-        assert np.array_equal(scorer.predict(given), pipeline.predict(given))
-        assert np.array_equal(scorer.predict(pa.Table.from_pandas(given)), pipeline.predict(given))
+    edges = scorer.edges(pa.Schema.from_pandas(frame))
+    for name in ("a", "b"):
+        near = np.concatenate([edges[name], np.nextafter(edges[name], -np.inf)])
+        frame = frame.assign(**{name: RNG.choice(near, ROWS)})
+    assert np.array_equal(scorer.predict(frame), pipeline.predict(frame))
+    with pytest.raises(
+        SchemaMismatch, match="column 'a' is float32"
+    ):  # whether strings make objects of it is not known
+        scorer.predict(frame.astype({"a": np.float32, "b": np.float32}))
 
 
 def test_an_encoder_of_float32_alone_makes_the_scaler_after_it_round() -> None:
@@ -223,27 +224,93 @@ def test_stacks_of_pipelines_that_round(passthrough: bool) -> None:
     np.testing.assert_allclose(mlcore.compile(stack).predict(rows), stack.predict(rows), rtol=1e-6)
 
 
-def test_frames_that_the_library_makes_float64_of() -> None:
+def test_frames_of_float32() -> None:
     frame = pd.DataFrame(X[:, :2].astype(np.float32), columns=["a", "b"])
     pipeline = make_pipeline(StandardScaler(), MODELS["forest"]()).fit(frame, Y)
     scorer = mlcore.compile(pipeline)
-    rows = at_the_edges(scorer, np.float32)
-    near = pd.DataFrame(rows, columns=["a", "b"])
-    for given in (near.astype("Float32"), near.astype(pd.ArrowDtype(pa.float32())), polars.from_pandas(near)):
-        assert pipeline[:-1].transform(given).dtype == np.float64
-        assert np.array_equal(scorer.predict(given), pipeline.predict(given))
-    assert not np.array_equal(scorer.predict(near), scorer.predict(near.astype("Float32")))
+    near = pd.DataFrame(at_the_edges(scorer, np.float32), columns=["a", "b"])
     vote = VotingRegressor([("a", pipeline), ("b", make_pipeline(MaxAbsScaler(), MODELS["forest"]()))]).fit(frame, Y)
-    for given in (near, near.astype("Float32"), polars.from_pandas(near)):
+    for given in (near, near[["b", "a"]][["a", "b"]], near.astype("Float32"), near.astype(pd.ArrowDtype(pa.float32()))):
+        assert np.array_equal(scorer.predict(given), pipeline.predict(given))
         assert np.array_equal(mlcore.compile(vote).predict(given), vote.predict(given))
+    assert not np.array_equal(scorer.predict(near), scorer.predict(near.astype("Float32")))  # of which float64 is made
 
 
-def test_float16_and_frames_of_two_float32_are_refused() -> None:
+def test_tables_in_which_float32_may_be_computed_with_in_either_way_are_refused() -> None:
     frame = pd.DataFrame(X[:, :2].astype(np.float32), columns=["a", "b"])
     scorer = mlcore.compile(make_pipeline(StandardScaler(), MODELS["forest"]()).fit(frame, Y))
-    half = frame.astype(np.float16)
-    for given in (half, half.to_numpy(), dict(half), pa.Table.from_pandas(half), frame.astype({"a": "Float32"})):
+    of_objects = pd.DataFrame({"a": pd.Series([*frame["a"]], dtype=object), "b": frame["b"]})
+    others = (
+        pa.Table.from_pandas(frame), polars.from_pandas(frame), dict(frame), frame.astype({"a": "Float32"}), of_objects,
+        frame.to_numpy().astype(">f4"),
+    )  # fmt: skip
+    for given in others:
         with pytest.raises(
             SchemaMismatch, match="column '[ab]' is float32, which scikit-learn's transformers round to"
         ):
             scorer.predict(given)
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_a_column_that_no_feature_comes_from_has_a_type_too() -> None:
+    frame = pd.DataFrame(X.astype(np.float32), columns=["a", "b", "c"])
+    kept = ColumnTransformer([("p", "passthrough", [0, 1])])
+    pipeline = make_pipeline(StandardScaler(), kept, MODELS["forest"]()).fit(frame, Y)
+    scorer = mlcore.compile(pipeline)
+    near = pd.DataFrame(np.column_stack([at_the_edges(scorer, np.float32)[:ROWS], X[:, 2]]), columns=["a", "b", "c"])
+    single = near.astype(np.float32)
+    for given in (single, single.to_numpy(), near.to_numpy()):
+        assert np.array_equal(scorer.predict(given), pipeline.predict(given))
+    with pytest.raises(SchemaMismatch, match="column 'a' is float32"):
+        scorer.predict(single.assign(c=X[:, 2]))
+
+
+def test_float16_is_refused() -> None:
+    for first in (StandardScaler(), SimpleImputer()):
+        scorer = mlcore.compile(make_pipeline(first, MODELS["forest"]()).fit(X[:, :2], Y))
+        half = pd.DataFrame(X[:, :2], columns=["a", "b"]).astype(np.float16)
+        for given in (half, half.to_numpy(), dict(half), pa.Table.from_pandas(half)):
+            with pytest.raises(SchemaMismatch, match="with float16, which scikit-learn's transformers compute in"):
+                scorer.predict(given)
+
+
+def test_what_float32_does_not_hold_is_compiled_for_float64() -> None:
+    rows = np.column_stack([X[:, 0], X[:, 1] * 1e-48, X[:, 2] * 1e60])
+    pipeline = make_pipeline(StandardScaler(), MODELS["forest"]()).fit(rows, Y)
+    scorer = mlcore.compile(pipeline)
+    assert np.array_equal(scorer.predict(rows), pipeline.predict(rows))
+    single = X.astype(np.float32)
+    if Form(single=True) in scorer.forms:  # before 1.8 a statistic stays what it is
+        assert np.array_equal(scorer.predict(single), pipeline.predict(single))
+    else:
+        with pytest.raises(SchemaMismatch, match="is float32"):
+            scorer.predict(single)
+
+
+def test_narrow_numbers_of_an_encoder_beside_float32_are_refused() -> None:
+    rows = np.column_stack([X[:, 0], RNG.choice([1.0, 2.0], ROWS)])
+    columns = ColumnTransformer(
+        [("n", "passthrough", [0]), ("k", OneHotEncoder(sparse_output=False, dtype=np.int8), [1])]
+    )
+    pipeline = make_pipeline(columns, StandardScaler(), MODELS["forest"]()).fit(rows, Y)
+    scorer = mlcore.compile(pipeline)
+    assert np.array_equal(scorer.predict(rows), pipeline.predict(rows))
+    with pytest.raises(SchemaMismatch, match="is float32"):
+        scorer.predict(rows.astype(np.float32))
+
+
+def test_a_missing_value_in_a_sparse_matrix_is_an_error_as_it_is_to_the_library() -> None:
+    rows = np.where(RNG.random(X.shape) < 0.5, 0, X)
+    pipeline = make_pipeline(MaxAbsScaler(), MODELS["forest"]()).fit(rows, Y)
+    rows[3, 1] = np.nan
+    scorer = mlcore.compile(pipeline)
+    assert np.array_equal(scorer.predict(rows), pipeline.predict(rows))
+    with pytest.raises(ValueError, match="NaN"):
+        pipeline.predict(scipy.sparse.csr_matrix(rows))
+    with pytest.raises(DataError, match="has a missing value"):
+        scorer.predict(scipy.sparse.csr_matrix(rows))
+
+
+def test_another_number_of_threads_is_of_every_form() -> None:
+    scorer = mlcore.compile(make_pipeline(StandardScaler(), MODELS["forest"]()).fit(X, Y), threads=2).on(threads=1)
+    assert [each.threads for each in (scorer, *filter(None, scorer.forms.values()))] == [1, 1]

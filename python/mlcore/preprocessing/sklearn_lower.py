@@ -123,7 +123,8 @@ def _column_transformer(transformer: Any, paths: Sequence[Path]) -> list[Path]:
 def _standard(scaler: Any, paths: Sequence[Path]) -> list[Path]:
     center, scale = scaler.mean_ if scaler.with_mean else None, scaler.scale_
     if paths[0].form == Form(single=True) and _version() >= (1, 8):  # before, it computed with the numbers as they are
-        center, scale = (None if each is None else np.asarray(each).astype(np.float32) for each in (center, scale))
+        with np.errstate(over="ignore"):
+            center, scale = (None if each is None else np.asarray(each).astype(np.float32) for each in (center, scale))
     return _affine(scaler, paths, center, scale)
 
 
@@ -149,6 +150,8 @@ def _affine(scaler: Any, paths: Sequence[Path], center: Array | None, scale: Arr
         raise UnsupportedModel(f"{type(scaler).__name__} of a sparse matrix cannot center it")
     centers = np.zeros(count) if center is None else _finite(scaler, center)
     scales = np.ones(count) if scale is None else _finite(scaler, scale)
+    if not np.all(scales):
+        raise UnsupportedModel(f"{type(scaler).__name__}: a scale is 0 in float32")
     if form == DENSE:
         return [path.then(Affine(float(c), float(s))) for path, c, s in zip(paths, centers, scales, strict=True)]
     found = list(paths)
@@ -222,7 +225,7 @@ def _one_hot(encoder: Any, paths: Sequence[Path]) -> list[Path]:
             if dropped is None or place != dropped[column]:
                 table = [float(each == place) for each in places]
                 found.append(_coded(path, categories, table, float(place == unknown), refused))
-    form = replace(_encoded(encoder), sparse=bool(encoder.sparse_output))
+    form = replace(_encoded(encoder, paths[0].form), sparse=bool(encoder.sparse_output))
     return [replace(path, form=form) for path in found]
 
 
@@ -237,11 +240,16 @@ def _ordinal(encoder: Any, paths: Sequence[Path]) -> list[Path]:
         if column in encoder._missing_indices:  # of NaN, the last category; None is one as any other
             table = [*table[: len(categories) - 1], float(encoder.encoded_missing_value)]
         found.append(_coded(path, categories, table, unknown, refused))
-    return [replace(path, form=_encoded(encoder)) for path in found]
+    return [replace(path, form=_encoded(encoder, paths[0].form)) for path in found]
 
 
-def _encoded(encoder: Any) -> Form:
-    return Form(single=np.dtype(encoder.dtype) == np.float32)
+def _encoded(encoder: Any, read: Form) -> Form:
+    """The form of what an encoder gives; integers and booleans so narrow that float32 beside them stays it are refused."""
+    given = np.dtype(encoder.dtype)
+    narrow = given != np.float32 and np.result_type(given, np.float32) == np.float32
+    if given == np.float16 or (narrow and read.single):
+        raise UnsupportedModel(f"{type(encoder).__name__} with dtype={given} is not imported; ask for float64")
+    return Form(single=given == np.float32)
 
 
 def _places(encoder: Any, column: int, count: int) -> tuple[list[int], int | None]:

@@ -102,15 +102,11 @@ class Importer:
             raise UnsupportedModel(f"missing={given['missing']} after a transformer is not compiled; use NaN")
         _refuse_hashed(read, model)
         columns = self.columns
-        if any(path.form.sparse for path in columns.paths[DENSE]):
-            known = conventions.of(read)
-            if math.isnan(known.absent):
-                raise UnsupportedModel(
-                    f"{type(model).__name__} takes what its transformers' sparse matrix leaves out for missing; ask for a "
-                    "dense one: sparse_output=False, sparse_threshold=0"
-                )
-            if not known.sparse_missing:
-                read = replace(read, accepts_missing=False)
+        if math.isnan(conventions.of(read).absent) and _reaches_sparse(columns.paths[DENSE]):
+            raise UnsupportedModel(
+                f"{type(model).__name__} takes what its transformers' sparse matrix leaves out for missing; ask for a "
+                "dense one: sparse_output=False, sparse_threshold=0"
+            )
         told = {
             "named": columns.named,
             "wide": True,
@@ -119,12 +115,13 @@ class Importer:
             **given,
             **self.options,
         }
-        dense = columns.features(DENSE)
-        others = {form: columns.features(form) for form in columns.paths if form != DENSE}
-        forms = {
-            form: None if features == dense else _scorer(read, features, **told) for form, features in others.items()
-        }
-        return _scorer(read, dense, forms=forms, **told)
+        dense, own = columns.features(DENSE), _of_form(read, columns.paths[DENSE])
+        forms: dict[Form, Scorer | None] = {}
+        for form in (form for form in columns.paths if form != DENSE):
+            features, taken = columns.features(form), _of_form(read, columns.paths[form])
+            alike = features == dense and taken.accepts_missing == own.accepts_missing
+            forms[form] = None if alike else Scorer(model=taken, features=features, **told)
+        return _scorer(own, dense, forms=forms, **told)
 
     def _pipeline(self, pipeline: Any) -> Scorer | Composite:
         *before, last = [step for _, step in pipeline.steps if step is not None and not _passes(step)]
@@ -210,8 +207,7 @@ class Importer:
             return replace(self, columns=None, called=())
         if self.columns is None:
             return replace(self, called=passed.names)
-        answers = tuple(Path(Draft(name)) for name in passed.answers)
-        paths = {form: (*answers, *found) for form, found in self.columns.paths.items()}
+        paths = {DENSE: (*(Path(Draft(name)) for name in passed.answers), *self.columns.paths[DENSE])}
         return replace(self, columns=Columns(passed.names, self.columns.named, paths))
 
 
@@ -250,6 +246,17 @@ def _refuse_hashed(read: Model, model: Any) -> None:
         raise UnsupportedModel(
             f"{type(model).__name__} has categorical features, which are compiled without transformers before it only"
         )
+
+
+def _reaches_sparse(paths: Sequence[Path]) -> bool:
+    """Whether a model gets what these paths lead to in a sparse matrix."""
+    return any(path.form.sparse for path in paths)
+
+
+def _of_form(read: Model, paths: Sequence[Path]) -> Model:
+    """The model as it takes a matrix of that form: scikit-learn's trees take no missing value in a sparse one."""
+    dense = conventions.of(read).sparse_missing or not _reaches_sparse(paths)
+    return read if dense else replace(read, accepts_missing=False)
 
 
 def _passes(step: Any) -> bool:

@@ -23,8 +23,8 @@ from mlcore.scoring.hashed import from_matrix, hashed
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan
 
-Arithmetic = Literal["own", "double", "unknown"]
-"""What scikit-learn's transformers compute with float32 in: in itself, in float64, or it is not known here."""
+Arithmetic = Literal["float32", "float64", "float16", "unknown"]
+"""What scikit-learn's transformers compute with float32 in; with float16 they compute in that."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,12 @@ class Block:
     """Whether numbers may stand for the positions of categories: a matrix has no names and no categories."""
     sparse: bool = False
     """Whether they are those of a sparse matrix."""
-    arithmetic: Arithmetic = "own"
-    """What scikit-learn's transformers compute with float32 in."""
+    arithmetic: Arithmetic = "unknown"
 
     @property
     def form(self) -> Form:
-        """How scikit-learn's transformers would get them; as float32 only if no number among them is of another type."""
-        numbers = [item.values.dtype for item in self.columns if item.dictionary is None]
-        single = bool(numbers) and self.arithmetic == "own" and all(dtype == np.float32 for dtype in numbers)
-        return Form(single, self.sparse)
+        """How scikit-learn's transformers would get them."""
+        return Form(self.arithmetic == "float32", self.sparse)
 
     def kinds(self) -> dict[str, Kind]:
         """Return each column's kind, by name."""
@@ -177,36 +174,35 @@ def is_sparse(X: Any) -> bool:
 
 
 def held(X: Any) -> Any:
-    """Return X as what can be read more than once: a matrix or a frame as it is, anything else as an Arrow table."""
-    kept = isinstance(X, np.ndarray) or is_sparse(X) or (hasattr(X, "iloc") and hasattr(X, "columns")) or _is_polars(X)
+    """Return X as what can be read more than once: a matrix or a pandas frame as it is, anything else as an Arrow table."""
+    kept = isinstance(X, np.ndarray) or is_sparse(X) or (hasattr(X, "iloc") and hasattr(X, "columns"))
     return X if kept else to_table(X)
 
 
-def _is_polars(X: Any) -> bool:
-    return type(X).__module__.startswith("polars") and type(X).__name__ == "DataFrame"
+def arithmetic_of(X: Any, names: Sequence[str]) -> Arithmetic:
+    """Return what scikit-learn's transformers, fitted on the columns `names`, compute with X's float32 in.
 
-
-def arithmetic_of(X: Any) -> Arithmetic:
-    """Return what scikit-learn's transformers compute with X's float32 in.
-
-    Of polars' frames, and of what pandas calls extension types, scikit-learn makes float64; with float16 it computes as it
-    comes.
+    In float32 where nothing that they see is of another type; what pandas calls extension types become float64. Of other
+    tables it depends on the transformers, and on columns that no feature comes from.
     """
-    if _is_polars(X):
-        return "double"
-    if isinstance(X, Mapping) or (hasattr(X, "iloc") and hasattr(X, "dtypes")):
-        dtypes = [getattr(item, "dtype", None) for item in X.values()] if isinstance(X, Mapping) else X.dtypes
-        floats = [dtype for dtype in dtypes if getattr(dtype, "kind", "") == "f"]
-        extended = [dtype for dtype in floats if not isinstance(dtype, np.dtype)]
-        plain = [dtype for dtype in floats if isinstance(dtype, np.dtype)]
-        if np.float16 in plain or (extended and np.float32 in plain):
+    if isinstance(X, np.ndarray) or is_sparse(X):
+        return "float16" if X.dtype == np.float16 else "float32" if X.dtype == np.float32 else "unknown"
+    mapping = isinstance(X, Mapping)
+    if mapping or (hasattr(X, "iloc") and hasattr(X, "dtypes")):
+        every = [getattr(item, "dtype", None) for item in X.values()] if mapping else X.dtypes
+        known = dict(zip(map(str, X), every, strict=True))
+        dtypes = [known[name] for name in names] if set(names) <= known.keys() else list(known.values())
+        if any(isinstance(dtype, np.dtype) and dtype == np.float16 for dtype in dtypes):
+            return "float16"
+        if mapping or not dtypes:
             return "unknown"
-        return "double" if extended else "own"
-    if isinstance(X, np.ndarray):
-        return "unknown" if X.dtype == np.float16 else "own"
+        if all(isinstance(dtype, np.dtype) and dtype == np.float32 for dtype in dtypes):
+            return "float32"
+        extended = all(not isinstance(dtype, np.dtype) and getattr(dtype, "kind", "") == "f" for dtype in dtypes)
+        return "float64" if extended else "unknown"
     schema = getattr(X, "schema", None)
     half = isinstance(schema, pa.Schema) and any(pa.types.is_float16(field.type) for field in schema)
-    return "unknown" if half else "own"
+    return "float16" if half else "unknown"
 
 
 def used_columns(X: Any, inputs: Sequence[str], used: Sequence[str], *, named: bool) -> Any:
@@ -392,26 +388,30 @@ def refuse_unaccepted(features: Sequence[Feature], block: Block) -> None:
             raise DataError(f"column '{name}': a missing value was not in the training data")
 
 
-def refuse_float32(features: Sequence[Feature], block: Block, own: np.dtype[Any]) -> None:
-    """Raise SchemaMismatch where scikit-learn would compute in float32, in a way of each version's own.
+def refuse_unknown_form(features: Sequence[Feature], block: Block, own: np.dtype[Any]) -> None:
+    """Raise SchemaMismatch where scikit-learn would compute with a block in a way that is not known here.
 
     What it fills in is rounded to float32 as well, which a model that reads float32, its `own` type, does anyway.
     """
+    if block.sparse:
+        raise SchemaMismatch(
+            "a sparse matrix, which these transformers do not take, or not as it is here; pass a dense one"
+        )
     by_name = {item.name: item for item in block.columns}
     for feature in features:
-        if by_name[feature.column].values.dtype == np.float32 and any(_rounds(step, own) for step in feature.steps):
+        if by_name[feature.column].values.dtype != np.float32:
+            continue
+        half = block.arithmetic == "float16"
+        if half and any(isinstance(step, Fill | Affine | Times | Clip) for step in feature.steps):
             raise SchemaMismatch(
-                f"column '{feature.column}' is float32, which scikit-learn's transformers round to at every step; "
+                f"column '{feature.column}' stands in a table with float16, which scikit-learn's transformers compute in; "
                 "pass float64"
             )
-
-
-def refuse_sparse(features: Sequence[Feature]) -> None:
-    """Raise SchemaMismatch where scikit-learn would compute with a sparse matrix, in a way of its own."""
-    if any(isinstance(step, Affine | Times | Clip) for feature in features for step in feature.steps):
-        raise SchemaMismatch(
-            "a sparse matrix, which these transformers take another way or not at all; pass a dense one"
-        )
+        if any(_rounds(step, own) for step in feature.steps):
+            raise SchemaMismatch(
+                f"column '{feature.column}' is float32, which scikit-learn's transformers round to at every step, or do not, "
+                "by what else they see; pass float64, or a float32 matrix"
+            )
 
 
 EXACT_FLOAT32: Final = 2**24

@@ -33,11 +33,10 @@ from mlcore.scoring.inputs import (
     kernel_columns,
     pieces,
     places_of,
-    refuse_float32,
     refuse_large_integers,
     refuse_missing,
-    refuse_sparse,
     refuse_unaccepted,
+    refuse_unknown_form,
     used_columns,
 )
 from mlcore.scoring.line import Array
@@ -247,9 +246,10 @@ class Scorer:
 
     def describe(self) -> dict[str, Any]:
         """Return what the model is, which transforms were folded away, and what runs it."""
-        with self._planning:
-            scorers = [self, *filter(None, self.forms.values())]
-            spans = [span for scorer in scorers for spans in scorer._plans.values() for span in spans]
+        spans = []
+        for scorer in (self, *filter(None, self.forms.values())):
+            with scorer._planning:
+                spans += [span for spans in scorer._plans.values() for span in spans]
         return {
             "model": {
                 "source": self.model.source,
@@ -286,6 +286,11 @@ class Scorer:
         block = next(iter(self._blocks(_one_row(schema, self.reads))))
         plan = self._of_form(block)._spans(block)[0].plan
         return {item.name: item.folded.edges for item in plan.columns if item.folded.edges is not None}
+
+    def on(self, threads: int) -> Scorer:
+        """Return the scorer with another number of threads."""
+        forms = {form: other and other.on(threads) for form, other in self.forms.items()}
+        return replace(self, threads=threads, forms=forms)
 
     def tally(self) -> Tally | None:
         """Return an empty tally against the reference profile; None when the model carries none."""
@@ -334,10 +339,8 @@ class Scorer:
         """Yield X as blocks of this scorer's raw columns, after checking what its features accept."""
         for block in self._blocks(X):
             refuse_unaccepted(self._accepting, block)
-            if self.wide and block.form not in self.forms and block.arithmetic != "double":
-                refuse_float32(self.features, block, self._own)
-                if block.sparse:
-                    refuse_sparse(self.features)
+            if self.wide and block.form not in self.forms and block.arithmetic != "float64":
+                refuse_unknown_form(self.features, block, self._own)
             if self.transformed and self._conventions.narrows_integers:
                 refuse_large_integers(self.features, block)
             yield block
@@ -391,14 +394,14 @@ class Scorer:
                 "a sparse matrix is 0 where it holds nothing to transformers and missing to XGBoost, as they pass it on or "
                 "do not; pass a dense one"
             )
-        arithmetic = arithmetic_of(X) if self.wide else "own"
+        arithmetic = arithmetic_of(X, self.inputs or self.columns) if self.wide else "unknown"
         if self.inputs:
             X = used_columns(X, self.inputs, self.columns, named=self.named)
         found = blocks(
             X, self.columns, named=self.named, types=self.types, missing=self.missing, conventions=self._conventions,
             categories=self._categories,
         )  # fmt: skip
-        if arithmetic != "own":
+        if arithmetic != "unknown":
             found = (replace(block, arithmetic=arithmetic) for block in found)
         if self._raw_features == len(self.features):
             return found

@@ -8,7 +8,7 @@ import os
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ class FileJob:
     """Scores `source` into `target`; `write` keeps the order whoever scored."""
 
     def __init__(self, scorer: Scorer, source: Path, target: Path, selection: Selection) -> None:
-        self.scorer = replace(scorer, threads=1)  # row groups run side by side, so each takes one thread
+        self.scorer = scorer.on(threads=1)  # row groups run side by side, so each takes one thread
         self.source, self.target, self.selection = source, target, selection
         self._partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial")
         self._lock = threading.Lock()

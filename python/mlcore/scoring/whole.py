@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from mlcore.data.tables import to_table
 from mlcore.errors import SchemaMismatch, UnsupportedModel
 from mlcore.scoring.inputs import held, in_order, is_sparse
 
@@ -35,7 +34,6 @@ class Whole:
                 raise SchemaMismatch(f"expected an array of shape (rows, {len(self.names)}), found {X.shape}")
             return X
         frame = hasattr(X, "iloc")
-        X = X if frame else to_table(X)
         found = list(map(str, X.columns)) if frame else X.column_names
         places = in_order(found, self.names, named=self.named, joined=self.joined)
         return X.iloc[:, places] if frame else X.select(places)
