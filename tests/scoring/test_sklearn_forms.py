@@ -274,6 +274,7 @@ def test_float16_is_refused() -> None:
                 scorer.predict(given)
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # the library's
 def test_what_float32_does_not_hold_is_compiled_for_float64() -> None:
     rows = np.column_stack([X[:, 0], X[:, 1] * 1e-48, X[:, 2] * 1e60])
     pipeline = make_pipeline(StandardScaler(), MODELS["forest"]()).fit(rows, Y)
