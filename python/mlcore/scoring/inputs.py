@@ -23,8 +23,8 @@ from mlcore.scoring.hashed import from_matrix, hashed
 from mlcore.scoring.line import Array
 from mlcore.scoring.plan import Kind, Plan
 
-Arithmetic = Literal["float32", "float64", "float16", "unknown"]
-"""What scikit-learn's transformers compute with float32 in; with float16 they compute in that."""
+Arithmetic = Literal["float32", "float64", "narrow", "unknown"]
+"""What scikit-learn's transformers compute with float32 in; "narrow": with integers too, in float32 or float16."""
 
 
 @dataclass(frozen=True)
@@ -186,23 +186,24 @@ def arithmetic_of(X: Any, names: Sequence[str]) -> Arithmetic:
     tables it depends on the transformers, and on columns that no feature comes from.
     """
     if isinstance(X, np.ndarray) or is_sparse(X):
-        return "float16" if X.dtype == np.float16 else "float32" if X.dtype == np.float32 else "unknown"
+        return "narrow" if X.dtype == np.float16 else "float32" if X.dtype == np.float32 else "unknown"
     mapping = isinstance(X, Mapping)
     if mapping or (hasattr(X, "iloc") and hasattr(X, "dtypes")):
         every = [getattr(item, "dtype", None) for item in X.values()] if mapping else X.dtypes
         known = dict(zip(map(str, X), every, strict=True))
         dtypes = [known[name] for name in names] if set(names) <= known.keys() else list(known.values())
         if any(isinstance(dtype, np.dtype) and dtype == np.float16 for dtype in dtypes):
-            return "float16"
+            return "narrow"
         if mapping or not dtypes:
             return "unknown"
-        if all(isinstance(dtype, np.dtype) and dtype == np.float32 for dtype in dtypes):
-            return "float32"
+        if all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in dtypes):
+            common = np.result_type(*dtypes) == np.float32
+            return "unknown" if not common else "float32" if all(dtype == np.float32 for dtype in dtypes) else "narrow"
         extended = all(not isinstance(dtype, np.dtype) and getattr(dtype, "kind", "") == "f" for dtype in dtypes)
         return "float64" if extended else "unknown"
     schema = getattr(X, "schema", None)
     half = isinstance(schema, pa.Schema) and any(pa.types.is_float16(field.type) for field in schema)
-    return "float16" if half else "unknown"
+    return "narrow" if half else "unknown"
 
 
 def used_columns(X: Any, inputs: Sequence[str], used: Sequence[str], *, named: bool) -> Any:
@@ -399,14 +400,14 @@ def refuse_unknown_form(features: Sequence[Feature], block: Block, own: np.dtype
         )
     by_name = {item.name: item for item in block.columns}
     for feature in features:
+        narrow = block.arithmetic == "narrow"
+        if narrow and any(isinstance(step, Fill | Affine | Times | Clip) for step in feature.steps):
+            raise SchemaMismatch(
+                f"column '{feature.column}' stands in a table with float16, or with float32 and integers that narrow, which "
+                "scikit-learn's transformers compute in; pass float64"
+            )
         if by_name[feature.column].values.dtype != np.float32:
             continue
-        half = block.arithmetic == "float16"
-        if half and any(isinstance(step, Fill | Affine | Times | Clip) for step in feature.steps):
-            raise SchemaMismatch(
-                f"column '{feature.column}' stands in a table with float16, which scikit-learn's transformers compute in; "
-                "pass float64"
-            )
         if any(_rounds(step, own) for step in feature.steps):
             raise SchemaMismatch(
                 f"column '{feature.column}' is float32, which scikit-learn's transformers round to at every step, or do not, "
