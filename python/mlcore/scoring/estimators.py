@@ -207,7 +207,11 @@ class Importer:
             return replace(self, columns=None, called=())
         if self.columns is None:
             return replace(self, called=passed.names)
-        paths = {DENSE: (*(Path(Draft(name)) for name in passed.answers), *self.columns.paths[DENSE])}
+        paths = {
+            form: (*(Path(Draft(name), form=form) for name in passed.answers), *found)
+            for form, found in self.columns.paths.items()
+            if not form.single  # answers may be float32 or not
+        }
         return replace(self, columns=Columns(passed.names, self.columns.named, paths))
 
 
