@@ -72,13 +72,12 @@ MODELS: dict[str, Callable[[], Any]] = {
 
 
 def at_the_edges(scorer: Any, dtype: Any, *, sparse: bool = False) -> Any:
-    """Rows of the edges and their neighbours; those of a sparse matrix are its plan's, made on the way."""
-    if not sparse:
-        edges = scorer.edges(pa.schema([(name, pa.from_numpy_dtype(dtype)) for name in scorer.columns]))
-    else:
-        (other,) = [each for form, each in scorer.forms.items() if form.sparse and form.single == (dtype == np.float32)]
-        (spans,) = other._plans.values()
-        edges = {item.name: item.folded.edges for item in spans[0].plan.columns}
+    """Rows of the edges, and of their neighbours, in the plan for rows of this form."""
+    zeros = np.zeros((100, len(scorer.inputs)), dtype)
+    scorer.predict(scipy.sparse.csr_matrix(zeros) if sparse else zeros)
+    own = scorer.forms.get(Form(single=dtype == np.float32, sparse=sparse)) or scorer
+    (plan,) = [spans[0].plan for key, spans in own._plans.items() if np.dtype(dtype).str[1:] in key]
+    edges = {item.name: item.folded.edges for item in plan.columns}
     columns = []
     for name in scorer.columns:
         near = [edges[name], np.nextafter(edges[name], dtype(-np.inf)), np.nextafter(edges[name], dtype(np.inf))]
@@ -203,10 +202,12 @@ def test_strings_beside_float32_make_objects_of_them_and_are_refused() -> None:
 
 @pytest.mark.filterwarnings("ignore:Skipping features without any observed values")
 def test_a_column_without_values_that_the_imputer_leaves_out_has_a_type_too() -> None:
-    rows = np.column_stack([X, np.full(ROWS, np.nan)]).astype(np.float32)
-    pipeline = make_pipeline(SimpleImputer(), StandardScaler(), MODELS["forest"]()).fit(rows, Y)
-    with pytest.raises(SchemaMismatch, match="is float32"):
-        mlcore.compile(pipeline).predict(rows)
+    frame = pd.DataFrame(np.column_stack([X, np.full(ROWS, np.nan)]), columns=list("abcd"), dtype=np.float32)
+    pipeline = make_pipeline(SimpleImputer(), StandardScaler(), MODELS["forest"]()).fit(frame, Y)
+    scorer = mlcore.compile(pipeline)
+    assert np.array_equal(scorer.predict(frame), pipeline.predict(frame))
+    with pytest.raises(SchemaMismatch, match="column 'a' is float32"):
+        scorer.predict(frame.astype({"d": np.float64}))
 
 
 def test_leaves_and_contributions_of_float32() -> None:

@@ -36,16 +36,11 @@ FORMS: Final = (DENSE, Form(single=True), Form(sparse=True), Form(single=True, s
 
 @dataclass(frozen=True)
 class Path:
-    """A raw column on its way: its draft, the only categories that are no error, and the form of the rows so far.
-
-    `beside_others`: it passed a transformer together with others, and as it was, so that strings would have made objects
-    of them all.
-    """
+    """A raw column on its way: its draft, the only categories that are no error, and the form of the rows so far."""
 
     draft: Draft
     accepts: tuple[Category, ...] | None = None
     form: Form = DENSE
-    beside_others: bool = False
 
     def then(self, *steps: Step) -> Path:
         """Return the path with more operations on a number, each rounded as the form is."""
@@ -109,15 +104,8 @@ def _column_transformer(transformer: Any, paths: Sequence[Path]) -> list[Path]:
         places = transformer._transformer_to_input_indices[name]
         if len(places) and not (isinstance(step, str) and step == "drop"):
             found += lower([step], [paths[place] for place in places])
-    sparse, several = bool(transformer.sparse_output_), len(found) > 1
-    return [
-        replace(
-            path,
-            form=replace(path.form, sparse=sparse),
-            beside_others=path.beside_others or (several and not path.draft.steps),
-        )
-        for path in found
-    ]
+    sparse = bool(transformer.sparse_output_)
+    return [replace(path, form=replace(path.form, sparse=sparse)) for path in found]
 
 
 def _standard(scaler: Any, paths: Sequence[Path]) -> list[Path]:
@@ -189,8 +177,8 @@ def _imputer(imputer: Any, paths: Sequence[Path]) -> list[Path]:
     if not (marker is None or (isinstance(marker, float) and math.isnan(marker)) or type(marker).__name__ == "NAType"):
         raise UnsupportedModel(f"SimpleImputer with missing_values={marker!r} is not imported; only NaN is")
     single = paths[0].form.single
-    if single and imputer.statistics_.dtype == object:  # it reads strings, and numbers beside them as objects
-        raise UnsupportedModel("SimpleImputer of strings and numbers of float32 together is not imported")
+    if single and imputer.statistics_.dtype == object:  # it may make objects of numbers as well
+        raise UnsupportedModel("SimpleImputer that was fitted on objects is not imported for float32")
     filled = []
     for path, statistic in zip(paths, imputer.statistics_, strict=True):
         if isinstance(statistic, str):
@@ -204,8 +192,6 @@ def _imputer(imputer: Any, paths: Sequence[Path]) -> list[Path]:
             filled.append(replace(path, draft=path.draft.then(step)))
         elif imputer.keep_empty_features:
             raise UnsupportedModel(f"column '{path.draft.column}' had no values in training and is kept as empty")
-        elif single:  # its type matters to the others
-            raise UnsupportedModel(f"column '{path.draft.column}' had no values in training and is left out of float32")
     indicator = imputer.indicator_
     return filled + ([] if indicator is None else [_asked(paths[place]) for place in indicator.features_])
 
@@ -296,8 +282,6 @@ def _coded(path: Path, categories: list[Category], table: list[float], unknown: 
         order = sorted(values)
         match = Match(tuple(order), tuple(numbers[value] for value in order), unknown, missing)
         return Path(draft.coded(match), accepts)
-    if path.beside_others and path.form.single:
-        raise UnsupportedModel(f"column '{path.draft.column}': strings beside numbers of float32 are not imported")
     names = tuple(str(category) for category in present)
     accepts = _with_filled(accepts, draft.fill)
     return Path(draft.coded(Lookup(names, tuple(numbers[name] for name in names), unknown, missing)), accepts)
