@@ -92,7 +92,7 @@ void find_buckets(const EdgeTable& table, const T* values, int64_t rows, uint32_
       for (int64_t i = 0; i < rows; ++i)
         found[i] = static_cast<uint32_t>(ops::integers_above(values[i], low, high) >> shift);
     } else {
-      const T scale = static_cast<T>(buckets.scale), last = static_cast<T>(buckets.start.size() - 1);
+      const T scale = static_cast<T>(buckets.scale), last = static_cast<T>(buckets.count - 1);
       for (int64_t i = 0; i < rows; ++i) found[i] = ops::bucket_of(values[i], low, scale, last);
     }
     return;
@@ -111,13 +111,9 @@ void find_buckets(const EdgeTable& table, const T* values, int64_t rows, uint32_
   for (int64_t i = 0; i < rows; ++i) found[i] = (found[i] >> 5) + ((place[i] & in_way) >> (found[i] & 31));
 }
 
-// Values side by side.
+// Four values side by side, and two.
 template <typename T>
 struct Four;
-template <>
-struct Four<uint16_t> {
-  using Values = uint16_t __attribute__((vector_size(8)));
-};
 template <>
 struct Four<float> {
   using Values = float __attribute__((vector_size(16)));
@@ -129,47 +125,101 @@ struct Four<int32_t> {
 template <>
 struct Four<double> {
   using Values = double __attribute__((vector_size(32)));
+  using Two = double __attribute__((vector_size(16)));
 };
 template <>
 struct Four<int64_t> {
   using Values = int64_t __attribute__((vector_size(32)));
+  using Two = int64_t __attribute__((vector_size(16)));
+};
+using FourCodes = Four<int32_t>::Values;
+
+// The two values that begin at each of four places: a fetch brings both.
+template <typename T>
+struct Pairs {
+  using Values = typename Four<T>::Values;
+  Values first, second;
+
+  template <typename Place>
+  explicit Pairs(const Place& place) {
+    if constexpr (sizeof(T) == 4) {
+      using Words = uint64_t __attribute__((vector_size(16)));
+      uint64_t pair[4];
+      for (int k = 0; k < 4; ++k) std::memcpy(pair + k, place(k), sizeof *pair);
+      const auto one = (Values)Words{pair[0], pair[1]}, other = (Values)Words{pair[2], pair[3]};
+      first = __builtin_shufflevector(one, other, 0, 2, 4, 6);
+      second = __builtin_shufflevector(one, other, 1, 3, 5, 7);
+    } else {
+      typename Four<T>::Two pair[4];
+      for (int k = 0; k < 4; ++k) std::memcpy(pair + k, place(k), sizeof *pair);
+      const Values even = __builtin_shufflevector(pair[0], pair[2], 0, 1, 2, 3);
+      const Values odd = __builtin_shufflevector(pair[1], pair[3], 0, 1, 2, 3);
+      first = __builtin_shufflevector(even, odd, 0, 4, 2, 6);
+      second = __builtin_shufflevector(even, odd, 1, 5, 3, 7);
+    }
+  }
 };
 
-// Edges are fetched one by one and compared with several at a time: as fast as the first cache gives them.
-template <int Most, typename T>
-void count_in(const EdgeTable& table, const uint32_t* found, const T* values, int64_t rows, uint16_t* codes) {
-  using Values = typename Four<T>::Values;
-  using Codes = typename Four<int32_t>::Values;
-  const uint16_t* start = table.buckets.start.data();
-  const T* edges = table.as<T>();
-  const auto four = [&](const uint32_t* bucket, const T* x, uint16_t* out) {
-    const uint32_t at[4] = {start[bucket[0]], start[bucket[1]], start[bucket[2]], start[bucket[3]]};
-    Codes code = {static_cast<int32_t>(at[0]), static_cast<int32_t>(at[1]), static_cast<int32_t>(at[2]),
-                  static_cast<int32_t>(at[3])};
-    Values value;
+// Codes of values whose buckets have an entry each.
+template <typename T>
+struct ByEntry {
+  const Entry<T>* entries;
+
+  explicit ByEntry(const EdgeTable& table) : entries(reinterpret_cast<const Entry<T>*>(table.buckets.entries.data())) {}
+
+  FourCodes operator()(const uint32_t* bucket, const typename Four<T>::Values& value) const {
+    const Pairs<T> found([&](int k) { return entries + bucket[k]; });
+    const auto reached = found.first <= value;  // -1 where it is
+    return __builtin_convertvector((decltype(reached))found.second - reached, FourCodes);
+  }
+};
+
+// Codes of values whose buckets have up to Most edges each.
+template <typename T, int32_t Most>
+struct ByStart {
+  const uint16_t* start;
+  const T* edges;
+  FourCodes most;
+
+  explicit ByStart(const EdgeTable& table)
+      : start(table.buckets.start.data()), edges(table.as<T>()), most(FourCodes{} + table.n) {}
+
+  FourCodes operator()(const uint32_t* bucket, const typename Four<T>::Values& value) const {
+    const int32_t at[4] = {start[bucket[0]], start[bucket[1]], start[bucket[2]], start[bucket[3]]};
+    FourCodes code = {at[0], at[1], at[2], at[3]};
+    for (int32_t j = 0; j < Most; j += 2) {
+      const Pairs<T> found([&](int k) { return edges + at[k] + j; });
+      code -= __builtin_convertvector((found.first <= value) + (found.second <= value), FourCodes);
+    }
+    if constexpr (std::is_integral_v<T>) code = code < most ? code : most;  // the highest one reaches the padding too
+    return code;
+  }
+};
+
+// The code of a value is `by` its bucket; `found` are the buckets of all.
+template <typename T, typename By>
+void count_in(By by, const uint32_t* found, const T* values, int64_t rows, uint16_t* codes) {
+  using Eight = uint16_t __attribute__((vector_size(16)));
+  const auto four = [=](const uint32_t* bucket, const T* x) {
+    typename Four<T>::Values value;
     std::memcpy(&value, x, sizeof value);
-    for (int32_t j = 0; j < Most; ++j) {
-      const T* next = edges + j;
-      const Values edge = {next[at[0]], next[at[1]], next[at[2]], next[at[3]]};
-      code -= __builtin_convertvector(edge <= value, Codes);
-    }
-    if constexpr (std::is_integral_v<T>) {  // the highest one reaches the padding too
-      const Codes most = Codes{} + table.n;
-      code = code < most ? code : most;
-    }
-    const auto narrow = __builtin_convertvector(code, Four<uint16_t>::Values);
-    std::memcpy(out, &narrow, sizeof narrow);
+    return (Eight)by(bucket, value);
+  };
+  const auto eight = [=](const uint32_t* bucket, const T* x, uint16_t* out) {
+    const Eight low = four(bucket, x), high = four(bucket + 4, x + 4);
+    const Eight code = __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14);
+    std::memcpy(out, &code, sizeof code);
   };
   int64_t i = 0;
-#pragma GCC unroll 4
-  for (; i + 4 <= rows; i += 4) four(found + i, values + i, codes + i);
+#pragma GCC unroll 2
+  for (; i + 8 <= rows; i += 8) eight(found + i, values + i, codes + i);
   if (i == rows) return;
-  uint32_t last_found[4] = {};
-  T last[4] = {};
-  uint16_t out[4];
+  uint32_t last_found[8] = {};
+  T last[8] = {};
+  uint16_t out[8];
   std::copy(found + i, found + rows, last_found);
   std::copy(values + i, values + rows, last);
-  four(last_found, last, out);
+  eight(last_found, last, out);
   std::copy(out, out + (rows - i), codes + i);
 }
 
@@ -184,12 +234,12 @@ void bin_buckets(const EdgeTable& table, const T* values, int64_t rows, Code* co
     uint16_t* target = wide;
     if constexpr (sizeof(Code) == 2) target = out;
     find_buckets(table, x, some, found);
-    if (table.buckets.most == 1)
-      count_in<1>(table, found, x, some, target);
-    else if (table.buckets.most == 2)
-      count_in<2>(table, found, x, some, target);
+    if (!table.buckets.entries.empty())
+      count_in(ByEntry<T>(table), found, x, some, target);
+    else if (table.buckets.most <= 2)
+      count_in(ByStart<T, 2>(table), found, x, some, target);
     else
-      count_in<kMostInBucket>(table, found, x, some, target);
+      count_in(ByStart<T, kMostInBucket>(table), found, x, some, target);
     if constexpr (sizeof(Code) == 1) std::copy(wide, wide + some, out);
   }
 }
@@ -201,7 +251,7 @@ void bin_into(const EdgeTable& table, const T* values, int64_t rows, Code* codes
   if (table.search == Search::buckets) return bin_buckets(table, values, rows, codes);
   if constexpr (std::is_integral_v<T>)
     if (table.search == Search::direct) return look_up(table, values, rows, codes);
-  if constexpr (V::levels && narrow && !std::is_same_v<T, int64_t>)
+  if constexpr (V::levels && narrow && sizeof(T) == 4)
     if (table.search == Search::levels) return V::by_levels(table, values, rows, codes);
   if constexpr (V::two_level && narrow)
     if (!table.two_level.empty()) return bin_two_level<V>(table, values, rows, codes);

@@ -28,6 +28,9 @@ void add_nulls(const Validity& validity, int64_t first, int64_t rows, uint64_t* 
   }
 }
 
+#if defined(__x86_64__)
+__attribute__((target_clones("popcnt", "default")))
+#endif
 int64_t count_bits(const uint64_t* words, int64_t rows) {
   int64_t count = 0;
   for (int64_t w = 0; w < words_for(rows); ++w) count += __builtin_popcountll(words[w]);

@@ -21,6 +21,11 @@ constexpr T highest() {
 }
 
 template <typename T>
+constexpr T lowest() {
+  return std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
+}
+
+template <typename T>
 std::vector<char> two_level(const T* edges, int64_t n) {
   T table[272];
   const T top = highest<T>();
@@ -31,27 +36,18 @@ std::vector<char> two_level(const T* edges, int64_t n) {
   return bytes;
 }
 
-// 2^levels entries, at least 32. The edges of the first five levels are a heap that begins at 1; those of a further
-// level come in runs of 32, a run for each way from there to the level, an edge for each place that the heap leads to.
-template <typename Edge, typename T>
+// 64 entries: the edges of five levels are a heap that begins at 1, those of the sixth one for each place it leads to.
+template <typename T>
 std::vector<char> levels(const T* edges, int64_t n) {
-  const int last = std::max(5, static_cast<int>(std::bit_width(static_cast<uint64_t>(n))));
-  std::vector<Edge> table(size_t{1} << last, highest<Edge>());
-  for (int level = 0; level < last; ++level)
+  T table[64];
+  std::fill(table, table + 64, highest<T>());
+  for (int level = 0; level < 6; ++level)
     for (int64_t i = 0; i < int64_t{1} << level; ++i) {
-      const int64_t edge = ((2 * i + 1) << (last - level - 1)) - 1, ways = level < 5 ? 1 : int64_t{1} << (level - 5);
-      const int64_t at = level < 5 ? i : i % ways * 32 + i / ways;
-      if (edge < n) table[static_cast<size_t>((int64_t{1} << level) + at)] = static_cast<Edge>(edges[edge]);
+      const int64_t edge = ((2 * i + 1) << (5 - level)) - 1;
+      if (edge < n) table[(int64_t{1} << level) + i] = edges[edge];
     }
-  const char* bytes = reinterpret_cast<const char*>(table.data());
-  return {bytes, bytes + table.size() * sizeof(Edge)};
-}
-
-// Whether no more edges round to one float than are soon gone through.
-bool apart_as_floats(const double* edges, int64_t n) {
-  for (int64_t i = kMostInBucket; i < n; ++i)
-    if (static_cast<float>(edges[i]) == static_cast<float>(edges[i - kMostInBucket])) return false;
-  return true;
+  const char* bytes = reinterpret_cast<const char*>(table);
+  return {bytes, bytes + sizeof table};
 }
 
 constexpr uint64_t kDirectSpan = 16384;  // 32 KB; the part in use stays in the L1 cache
@@ -67,23 +63,52 @@ std::vector<uint16_t> direct(const T* edges, int64_t n, int64_t rows) {
   return codes;
 }
 
-// Sorts n edges into `count` buckets; `bucket` says which of them edge i falls into. Empty where one would get more
-// than `most`.
-template <typename Bucket>
-Buckets filled(Buckets made, int64_t n, int64_t count, int32_t most, const Bucket& bucket) {
-  std::vector<uint32_t> found(static_cast<size_t>(n));
-  int32_t in_last = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    const auto place = static_cast<size_t>(i);
-    found[place] = bucket(i);
-    in_last = i > 0 && found[place] == found[place - 1] ? in_last + 1 : 1;
-    if (in_last > most) return {};
-    made.most = std::max(made.most, in_last);
+// How many of the ascending numbers are equal, at most; 0 for more than `most`.
+int32_t most_equal(const std::vector<uint32_t>& numbers, int32_t most) {
+  for (int32_t k = 1; k <= most; ++k) {
+    bool more = false;
+    for (size_t i = static_cast<size_t>(k); i < numbers.size(); ++i)
+      more |= numbers[i] == numbers[i - static_cast<size_t>(k)];
+    if (!more) return k;
   }
-  made.start.reserve(static_cast<size_t>(count));
-  for (size_t i = 0; i < found.size(); ++i)
-    if (found[i] >= made.start.size()) made.start.resize(found[i] + 1, static_cast<uint16_t>(i));
-  made.start.resize(static_cast<size_t>(count), static_cast<uint16_t>(n));
+  return 0;
+}
+
+// Writes for each bucket what `of` says of the first edge in it or after it, by the buckets that edges are `found` in.
+template <typename Out, typename Of>
+void spread(const std::vector<uint32_t>& found, int64_t count, Out* out, const Of& of) {
+  int64_t from = 0;
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (found[i] < from) continue;
+    std::fill(out + from, out + found[i] + 1, of(i));
+    from = int64_t{found[i]} + 1;
+  }
+  std::fill(out + from, out + count, of(found.size()));
+}
+
+constexpr int64_t kFewestBuckets = 256, kMostBuckets = 262144;
+constexpr size_t kMostOfEntries = size_t{2} << 20;  // bytes
+
+// Sorts n edges into `count` buckets; `bucket` says which of them edge i falls into. None where one would get more
+// than `most`.
+template <typename T, typename Bucket>
+Buckets filled(Buckets made, const T* edges, int64_t n, int64_t count, int32_t most, const Bucket& bucket) {
+  std::vector<uint32_t> found(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) found[static_cast<size_t>(i)] = bucket(i);
+  made.most = most_equal(found, most);
+  if (made.most == 0) return {};
+  made.count = static_cast<int32_t>(count);
+  const auto size = static_cast<size_t>(count);
+  if (made.most == 1 && size * sizeof(Entry<T>) <= kMostOfEntries) {
+    made.entries.resize(size * sizeof(Entry<T>));
+    spread(found, count, reinterpret_cast<Entry<T>*>(made.entries.data()), [&](size_t i) -> Entry<T> {
+      return i < found.size() ? Entry<T>{edges[i], static_cast<uint32_t>(i)}
+                              : Entry<T>{lowest<T>(), static_cast<uint32_t>(i - 1)};
+    });
+  } else {
+    made.start.resize(size);
+    spread(found, count, made.start.data(), [](size_t i) { return static_cast<uint16_t>(i); });
+  }
   return made;
 }
 
@@ -99,13 +124,13 @@ Buckets by_width(const T* edges, int64_t n, int64_t count, int32_t most) {
   if constexpr (std::is_integral_v<T>) {
     const uint64_t span = ops::integers_above(high, low, high);
     const int shift = made.shift = shift_of(span, count);
-    return filled(std::move(made), n, static_cast<int64_t>(span >> shift) + 1, most,
+    return filled(std::move(made), edges, n, static_cast<int64_t>(span >> shift) + 1, most,
                   [&](int64_t i) { return static_cast<uint32_t>(ops::integers_above(edges[i], low, high) >> shift); });
   } else {
     const T last = static_cast<T>(count - 1), scale = last / (high - low);
     if (!std::isfinite(scale) || scale <= 0) return {};
     made.scale = scale;
-    return filled(std::move(made), n, count, most,
+    return filled(std::move(made), edges, n, count, most,
                   [&](int64_t i) { return ops::bucket_of(edges[i], low, scale, last); });
   }
 }
@@ -129,31 +154,41 @@ template <typename T>
 Buckets by_floats(const T* edges, int64_t n, const std::vector<uint32_t>& places, int64_t count, int32_t most) {
   Buckets made = counting_floats(Buckets::Of::floats, edges, n);
   const int shift = made.shift = shift_of(places.back(), count);
-  return filled(std::move(made), n, static_cast<int64_t>(places.back() >> shift) + 1, most,
+  return filled(std::move(made), edges, n, static_cast<int64_t>(places.back() >> shift) + 1, most,
                 [&](int64_t i) { return places[static_cast<size_t>(i)] >> shift; });
 }
 
-constexpr int64_t kFewestBuckets = 1024, kMostBuckets = 262144;
-constexpr int64_t kBucketsInCache = 16384;  // of 32 KB: past it, a second edge is had sooner than a larger table
+constexpr int64_t kRowsOfBucket = 4;  // to make another one pays for so many values that are compared once, not twice
 
-// As few buckets, of one width or of as many floats, as leave one edge in each, or two; none where the edges lie too
-// unevenly for that, or where making them would cost more than they save on so many values: a search of a value takes
-// as long as making several buckets.
+// How many buckets it takes, at the least, until there is hope of no more than `most` in one: a bucket may be a few
+// times as wide as the narrowest that it has to part, not more.
+template <typename At>
+double hopeful(const At* at, int64_t n, int32_t most) {
+  double narrowest = std::numeric_limits<double>::infinity();
+  for (int64_t i = most; i < n; ++i)
+    narrowest = std::min(narrowest, static_cast<double>(at[i]) - static_cast<double>(at[i - most]));
+  return (static_cast<double>(at[n - 1]) - static_cast<double>(at[0])) / (4 * narrowest);
+}
+
+// As few buckets, of one width or of as many floats, as leave one edge in each, else two, else some; none where the
+// edges lie too unevenly for that, or where making them would cost more than they save on so many values: a search of
+// a value takes as long as making several buckets.
 template <typename T>
 Buckets even(const T* edges, int64_t n, const std::vector<uint32_t>& places, int64_t rows) {
-  Buckets best{.most = 3};
-  const auto good = [&](Buckets made, int64_t count) {
-    if (!made.start.empty()) best = std::move(made);
-    return best.most == 1 || (best.most == 2 && count >= kBucketsInCache);
-  };
   const auto wanted = static_cast<uint64_t>(std::clamp(4 * n, kFewestBuckets, kMostBuckets));
   const auto fewest = static_cast<int64_t>(std::bit_ceil(wanted));
   if (fewest > 4 * rows) return {};
-  for (int64_t count = fewest; count == fewest || count <= std::min({kMostBuckets, 4 * fewest, rows}); count *= 2)
-    if (good(by_width(edges, n, count, best.most - 1), count) ||
-        good(by_floats(edges, n, places, count, best.most - 1), count))
-      break;
-  return best;
+  const int64_t largest = std::max(fewest, std::min({kMostBuckets, 16 * fewest, rows / kRowsOfBucket}));
+  for (const int32_t most : {1, 2, kMostInBucket}) {
+    const double width = hopeful(edges, n, most), floats = hopeful(places.data(), n, most);
+    for (int64_t count = fewest; count <= largest; count *= 2) {
+      Buckets made;
+      if (width <= static_cast<double>(count)) made = by_width(edges, n, count, most);
+      if (made.most == 0 && floats <= static_cast<double>(count)) made = by_floats(edges, n, places, count, most);
+      if (made.most > 0) return made;
+    }
+  }
+  return {};
 }
 
 constexpr int kWayBits = 12;
@@ -181,7 +216,7 @@ Buckets by_ways(const T* edges, int64_t n, const std::vector<uint32_t>& places, 
   }
   const uint32_t in_way = (uint32_t{1} << shift) - 1;
   const std::vector<uint32_t> ways = made.ways;
-  return filled(std::move(made), n, count, kMostInBucket, [&](int64_t i) {
+  return filled(std::move(made), edges, n, count, kMostInBucket, [&](int64_t i) {
     const uint32_t place = places[static_cast<size_t>(i)], way = ways[place >> shift];
     return (way >> 5) + ((place & in_way) >> (way & 31));
   });
@@ -190,7 +225,7 @@ Buckets by_ways(const T* edges, int64_t n, const std::vector<uint32_t>& places, 
 // So few that each value is compared with each.
 template <typename T>
 constexpr bool few_edges(int64_t n) {
-  return n <= (sizeof(T) == 4 ? 16 : 4);
+  return n <= (sizeof(T) == 4 ? 12 : 6);
 }
 
 template <typename T>
@@ -205,19 +240,17 @@ Search lay_out(EdgeTable& table, int64_t rows) {
     table.direct = direct(edges, n, rows);
     if (!table.direct.empty()) return Search::direct;
   }
-  if (rows >= kTogether && n <= 255 && kernels().levels) {
-    if constexpr (std::is_same_v<T, double>)
-      table.levels = apart_as_floats(edges, n) ? levels<float>(edges, n) : std::vector<char>{};
-    else if constexpr (sizeof(T) == 4)
-      table.levels = levels<T>(edges, n);
-    if (!table.levels.empty()) return Search::levels;
-  }
+  if constexpr (sizeof(T) == 4)
+    if (rows >= kTogether && n <= 63 && kernels().levels) {
+      table.levels = levels(edges, n);
+      return Search::levels;
+    }
   if (rows >= kTogether) {
     if (few_edges<T>(n)) return Search::each;
     const std::vector<uint32_t> found = places(edges, n);
     table.buckets = even(edges, n, found, rows);
-    if (table.buckets.start.empty()) table.buckets = by_ways(edges, n, found, rows);
-    if (!table.buckets.start.empty()) return Search::buckets;
+    if (table.buckets.most == 0) table.buckets = by_ways(edges, n, found, rows);
+    if (table.buckets.most > 0) return Search::buckets;
   }
   if (n <= 255) table.two_level = two_level(edges, n);
   return Search::steps;

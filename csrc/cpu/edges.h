@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "core/views.h"
@@ -8,6 +9,14 @@
 namespace mlcore::cpu {
 
 constexpr int32_t kMostInBucket = 4;
+
+// The one edge of a bucket beside the number of edges before it: one fetch brings both. Past the last edge, one that
+// every value reaches.
+template <typename T>
+struct Entry {
+  T edge;
+  std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t> before;
+};
 
 // Edges sorted into buckets, few to a bucket: a value's code is the number of edges in buckets before its own, plus
 // those in it that it has reached.
@@ -18,8 +27,10 @@ struct Buckets {
   enum class Of : uint8_t { one_width, floats, ways };
 
   Of of = Of::one_width;
-  std::vector<uint16_t> start = {};  // edges before each bucket; empty where no cut suits the edges
-  int32_t most = 0;                  // edges in the fullest bucket
+  int32_t count = 0;                 // how many buckets
+  int32_t most = 0;                  // edges in the fullest one; 0 where no cut suits the edges
+  std::vector<char> entries = {};    // an Entry for each, where none has two edges and the table is not too large
+  std::vector<uint16_t> start = {};  // else the edges before each
   double scale = 0;                  // of one width, among floats and doubles: how many buckets go to 1
   int shift = 0;                     // of all other buckets and ways: each takes 2^shift integers or floats
   float lowest = 0, highest = 0;     // the first edge and the last, as floats
@@ -48,7 +59,7 @@ struct EdgeTable {
   int32_t n;
   std::vector<char> edges;  // n of them, padded with kMostInBucket that no value reaches but the highest integer
   Search search = Search::steps;
-  std::vector<char> levels = {};      // those of a binary search level by level, of up to 255; see cpu/levels512.h
+  std::vector<char> levels = {};      // those of a binary search level by level, of up to 63; see cpu/levels512.h
   std::vector<char> two_level = {};   // 256, padded with the type's highest value, then every 16th; of up to 255
   std::vector<uint16_t> direct = {};  // the code of each integer from one below the first edge to the last
   Buckets buckets = {};

@@ -280,13 +280,10 @@ struct Avx512 {
   }
 
   static void by_levels(const EdgeTable& table, const float* values, int64_t rows, uint8_t* codes) {
-    search_levels<Floats, float>(table, Plain<Floats, float>{values}, rows, codes);
+    search_levels<Floats>(table, values, rows, codes);
   }
   static void by_levels(const EdgeTable& table, const int32_t* values, int64_t rows, uint8_t* codes) {
-    search_levels<Integers, int32_t>(table, Plain<Integers, int32_t>{values}, rows, codes);
-  }
-  static void by_levels(const EdgeTable& table, const double* values, int64_t rows, uint8_t* codes) {
-    search_levels<Floats, double>(table, Rounded{values, table.as<double>()}, rows, codes);
+    search_levels<Integers>(table, values, rows, codes);
   }
 
   static Edges16<float> edges16(const float* e) { return {_mm512_loadu_ps(e)}; }

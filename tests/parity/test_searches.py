@@ -16,10 +16,18 @@ def test_samples_reach_every_search(dtype: str) -> None:
         values, _, _, edges, *_ = make()
         if values.dtype == dtype:
             found.add((native.kernels.search_of(edges, len(values)), len(edges) > 255))
-    wanted = {(search, True) for search in ("steps", "one width 1", "one width 2", "floats 2", "ways 1", "ways 2")}
-    narrow = {"levels"} if ("levels", False) in found else {"each", "one width 1", "one width 2", "floats 2", "ways 1"}
-    wanted |= {(search, False) for search in narrow | {"steps"}}
-    if dtype in ("int32", "int64"):
-        wanted |= {("direct", False), ("direct", True)}
+    wanted = {
+        (search, wide)
+        for search in ("steps", "one width 1", "one width 2", "ways 1", "ways 2")
+        for wide in (False, True)
+    }
+    wanted |= {("floats 1", False), ("floats 3" if dtype == "int32" else "floats 2", True)}
+    wanted |= {
+        "float32": {("ways 1, large", True)},
+        "float64": {("one width 1, large", True)},
+        "int32": {("direct", False), ("direct", True)},
+        "int64": {("direct", False), ("direct", True)},
+    }[dtype]
     assert wanted <= found, sorted(wanted - found)
-    assert not narrow & {"each"} or {search for search, _ in found} & {"ways 3", "ways 4"} or dtype == "int32"
+    assert {("each", False), ("levels", False)} & found
+    assert {(f"{cut} {most}", False) for cut in ("floats", "ways") for most in (3, 4)} & found

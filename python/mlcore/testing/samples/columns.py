@@ -181,7 +181,13 @@ BIN: Final[dict[str, Callable[[], Arguments]]] = {
         f"{dtype}, {count} edges {spread}, {rows} rows": partial(_bin_spread, dtype, spread, count, rows, nulls)
         for dtype in DTYPES
         for spread in SPREADS
-        for count, rows, nulls in ((20, 1030, False), (200, 701, True), (200, 9000, False), (1500, 20000, True))
+        for count, rows, nulls in (
+            (20, 1030, False),
+            (100, 9000, True),
+            (200, 701, True),
+            (200, 9000, False),
+            (1500, 20000, True),
+        )
     },
     **{
         f"{dtype}, 1500 edges {spread}, without nulls": partial(_bin_spread, dtype, spread, 1500, 100000, False)
@@ -192,6 +198,12 @@ BIN: Final[dict[str, Callable[[], Arguments]]] = {
         f"{dtype}, 20000 edges {spread}": partial(_bin_spread, dtype, spread, 20000, 140000, False)
         for dtype in ("float32", "float64")
         for spread in ("even", "over magnitudes", "in heaps")
+    },
+    **{
+        f"{dtype}, 40000 edges next to each other": partial(
+            _bin_spread, dtype, "next to each other", 40000, rows, False
+        )
+        for dtype, rows in (("float32", 600000), ("float64", 140000), ("int64", 140000))
     },
     **{f"float64, {count} edges a float": partial(_bin_closer_than_floats, count) for count in (2, 4, 5)},
     **{f"{dtype}, infinite edges": partial(_bin_infinite_edges, dtype) for dtype in ("float32", "float64")},
