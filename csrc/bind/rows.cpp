@@ -41,26 +41,27 @@ std::shared_ptr<cpu::Rows> make_rows(const py::tuple& forest, const py::list& ed
                                      std::vector<double>(first, first + base.size()));
 }
 
-// The margins (rows, outputs) of a C-contiguous matrix of the edges' type; None where it is not one, or has so many
-// rows that blocks are sooner done.
-py::object margins(const std::shared_ptr<cpu::Rows>& rows, const py::array& x) {
-  const auto columns = static_cast<py::ssize_t>(rows->edges.size());
-  const bool wide = rows->edges.front().type == Type::f8;
-  if (x.ndim() != 2 || x.shape(0) > rows->most || x.shape(1) != columns || !(wide ? is<double>(x) : is<float>(x)) ||
+// The margins (rows, outputs), or (rows,) of one output if `flat`, of a C-contiguous matrix of the edges' type; None
+// where it is not one, or has so many rows that blocks are sooner done.
+py::object margins(const cpu::Rows& rows, const py::array& x, bool flat) {
+  const auto columns = static_cast<py::ssize_t>(rows.edges.size());
+  const bool wide = rows.edges.front().type == Type::f8;
+  if (x.ndim() != 2 || x.shape(0) > rows.most || x.shape(1) != columns || !(wide ? is<double>(x) : is<float>(x)) ||
       !(x.flags() & py::array::c_style))
     return py::none();
-  const std::vector<py::ssize_t> shape{x.shape(0), rows->forest.outputs};
-  py::array out = rows->forest.doubles ? py::array(py::array_t<double>(shape)) : py::array(py::array_t<float>(shape));
+  std::vector<py::ssize_t> shape{x.shape(0), rows.forest.outputs};
+  if (flat && rows.forest.outputs == 1) shape.pop_back();
+  py::array out = rows.forest.doubles ? py::array(py::array_t<double>(shape)) : py::array(py::array_t<float>(shape));
   void* target = out.mutable_data();
   const void* values = x.data();
   const int64_t count = shape[0];
   if (count < kReleaseFrom) {
-    cpu::margins(*rows, values, count, target);
+    cpu::margins(rows, values, count, target);
     return out;
   }
   {
     const py::gil_scoped_release release;
-    cpu::margins(*rows, values, count, target);
+    cpu::margins(rows, values, count, target);
   }
   return out;
 }
@@ -70,7 +71,7 @@ py::object margins(const std::shared_ptr<cpu::Rows>& rows, const py::array& x) {
 void register_rows(py::module_& module) {
   py::class_<cpu::Rows, std::shared_ptr<cpu::Rows>>(module, "Rows")
       .def(py::init(&make_rows), py::arg("forest"), py::arg("edges"), py::arg("base"))
-      .def("__call__", &margins, py::arg("x").noconvert());
+      .def("__call__", &margins, py::arg("x").noconvert(), py::arg("flat") = false);
 }
 
 }  // namespace mlcore::bind

@@ -7,6 +7,8 @@ namespace mlcore {
 
 const char* name_of(Isa isa) {
   switch (isa) {
+    case Isa::avx512vbmi:
+      return "avx512vbmi";
     case Isa::avx512:
       return "avx512";
     case Isa::avx2:
@@ -21,12 +23,14 @@ std::vector<Isa> supported_isas() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
 #ifdef MLCORE_EMULATE_AVX512
-  found.push_back(Isa::avx512);
+  found = {Isa::avx512vbmi, Isa::avx512};
 #else
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-      __builtin_cpu_supports("popcnt"))
+      __builtin_cpu_supports("popcnt")) {
+    if (__builtin_cpu_supports("avx512vbmi")) found.push_back(Isa::avx512vbmi);
     found.push_back(Isa::avx512);
+  }
 #endif
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt"))
     found.push_back(Isa::avx2);
@@ -54,16 +58,6 @@ Isa choose() {
 Isa current_isa() {
   static const Isa chosen = choose();
   return chosen;
-}
-
-bool permutes_bytes() {
-#if !defined(__x86_64__)
-  return false;
-#elif defined(MLCORE_EMULATE_AVX512)
-  return current_isa() == Isa::avx512;
-#else
-  return current_isa() == Isa::avx512 && __builtin_cpu_supports("avx512vbmi");
-#endif
 }
 
 }  // namespace mlcore

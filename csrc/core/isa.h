@@ -5,7 +5,8 @@
 
 namespace mlcore {
 
-enum class Isa { portable, avx2, avx512 };
+// avx512 is F, BW, DQ and VL; avx512vbmi has shuffles of 64 bytes beside them.
+enum class Isa { portable, avx2, avx512, avx512vbmi };
 
 const char* name_of(Isa isa);
 
@@ -14,8 +15,5 @@ std::vector<Isa> supported_isas();
 
 // The one in use: the best, or what MLCORE_ISA asks for. Throws std::runtime_error when that cannot run here.
 Isa current_isa();
-
-// Whether that is AVX-512 on a machine that has VBMI too: shuffles of 64 bytes.
-bool permutes_bytes();
 
 }  // namespace mlcore

@@ -141,10 +141,16 @@ Abreast set_abreast(const Forest& forest, std::vector<int32_t>& trees) {
 }
 
 LeafNumbers leaf_numbers() {
+  switch (current_isa()) {
 #if defined(__x86_64__)
-  if (permutes_bytes()) return leaf_numbers_avx512;
+    case Isa::avx512vbmi:
+      return leaf_numbers_vbmi;
+    case Isa::avx512:
+      return leaf_numbers_avx512;
 #endif
-  return nullptr;
+    default:
+      return nullptr;
+  }
 }
 
 }  // namespace mlcore::cpu

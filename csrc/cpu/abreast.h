@@ -57,5 +57,6 @@ using LeafNumbers = void (*)(const TreesAbreast& block, const uint8_t* cells, in
 // That of this machine, under the instruction set in use; null where there is none.
 LeafNumbers leaf_numbers();
 void leaf_numbers_avx512(const TreesAbreast& block, const uint8_t* cells, int64_t count, uint8_t* numbers);
+void leaf_numbers_vbmi(const TreesAbreast& block, const uint8_t* cells, int64_t count, uint8_t* numbers);
 
 }  // namespace mlcore::cpu

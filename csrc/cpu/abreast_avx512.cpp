@@ -1,18 +1,10 @@
-// The trees of one row side by side on AVX-512 (VBMI beside F, BW, DQ, VL); called only where the machine has them.
-#include "core/simd512.h"
-#include "cpu/abreast.h"
+// The trees of one row side by side on AVX-512 (F, BW, DQ, VL); called only where the machine has them.
+#include "cpu/abreast512.h"
 
 namespace mlcore::cpu {
 namespace {
 
-constexpr int64_t kGroups = kTreesAbreast / kTreesAtOnce;
-
-// One bit a tree.
-struct alignas(64) Bits {
-  uint64_t group[kGroups];
-};
-
-// The bytes of a row's cells, 64 a register.
+// Cells are looked up by twos, 32 pairs a register: once for the lower bytes of all 16 bits, once for the upper ones.
 template <int Registers>
 struct Cells {
   __m512i part[Registers];
@@ -22,84 +14,31 @@ struct Cells {
   }
 
   __m512i of(__m512i cell) const {
+    constexpr __mmask64 upper = 0xaaaaaaaaaaaaaaaaULL;
+    const __m512i low = pair(_mm512_srli_epi16(cell, 1)), high = pair(_mm512_srli_epi16(cell, 9));
+    const __m512i first = _mm512_mask_blend_epi8(upper, low, _mm512_slli_epi16(high, 8));
+    const __m512i second = _mm512_mask_blend_epi8(upper, _mm512_srli_epi16(low, 8), high);
+    return _mm512_mask_blend_epi8(_mm512_test_epi8_mask(cell, _mm512_set1_epi8(1)), first, second);
+  }
+
+ private:
+  // Of 16 bits, those above a pair's number do not matter.
+  __m512i pair(__m512i number) const {
     if constexpr (Registers == 1)
-      return _mm512_permutexvar_epi8(cell, part[0]);
+      return _mm512_permutexvar_epi16(number, part[0]);
     else if constexpr (Registers == 2)
-      return _mm512_permutex2var_epi8(part[0], cell, part[1]);
+      return _mm512_permutex2var_epi16(part[0], number, part[1]);
     else
-      return _mm512_mask_blend_epi8(_mm512_movepi8_mask(cell), _mm512_permutex2var_epi8(part[0], cell, part[1]),
-                                    _mm512_permutex2var_epi8(part[2], cell, part[3]));
+      return _mm512_mask_blend_epi16(_mm512_test_epi16_mask(number, _mm512_set1_epi16(64)),
+                                     _mm512_permutex2var_epi16(part[0], number, part[1]),
+                                     _mm512_permutex2var_epi16(part[2], number, part[3]));
   }
 };
-
-// The answers of all nodes, place after place; those that a group's trees do not have are left.
-template <int Registers>
-void answer(const TreesAbreast& block, const uint8_t* bytes, Bits* answers) {
-  const Cells<Registers> cells(bytes);
-  const Asked* asked = block.asked.data();
-  for (int level = 0; level < block.bits; ++level) {
-    const int64_t groups = block.groups[static_cast<size_t>(level)];
-    for (int64_t place = 0; place < int64_t{1} << level; ++place, ++answers)
-      for (int64_t g = 0; g < groups; ++g, ++asked)
-        answers->group[g] = _mm512_cmpge_epu8_mask(cells.of(_mm512_load_si512(asked->cell.data())),
-                                                   _mm512_load_si512(asked->threshold.data()));
-  }
-}
-
-// The answer of the node that each tree stands on at level Level, out of the 2^(Level - Step) heap slots that begin at
-// `slot`, 2^Step apart: chosen by the levels above it, the last decision first.
-template <int Level, int Step = 0>
-inline __m512i chosen(const Bits* answers, int slot, const __m512i* bit) {
-  if constexpr (Step == Level) {
-    return _mm512_load_si512(answers[slot].group);
-  } else {
-    const __m512i left = chosen<Level, Step + 1>(answers, slot, bit);
-    const __m512i right = chosen<Level, Step + 1>(answers, slot + (1 << Step), bit);
-    return _mm512_ternarylogic_epi64(bit[Level - 1 - Step], right, left, 0xca);
-  }
-}
-
-template <int Level, int Depth>
-inline void decide(const Bits* answers, __m512i* bit) {
-  if constexpr (Level < Depth) {
-    bit[Level] = chosen<Level>(answers, (1 << Level) - 1, bit);
-    decide<Level + 1, Depth>(answers, bit);
-  }
-}
-
-template <int Depth>
-void number_leaves(const TreesAbreast& block, const uint8_t* cells, int64_t count, uint8_t* numbers) {
-  Bits answers[(1 << Depth) - 1] = {};
-  if (count <= 64)
-    answer<1>(block, cells, answers);
-  else if (count <= 128)
-    answer<2>(block, cells, answers);
-  else
-    answer<4>(block, cells, answers);
-  __m512i bit[Depth];
-  decide<0, Depth>(answers, bit);
-  Bits found[Depth];
-  for (int b = 0; b < Depth; ++b) _mm512_store_si512(found[b].group, bit[b]);
-  for (int64_t g = 0; g < block.groups[0]; ++g) {
-    __m512i number = _mm512_setzero_si512();
-    for (int b = 0; b < Depth; ++b)
-      number = _mm512_mask_add_epi8(number, found[b].group[g], number,
-                                    _mm512_set1_epi8(static_cast<char>(1 << (Depth - 1 - b))));
-    _mm512_storeu_si512(numbers + kTreesAtOnce * g, number);
-  }
-}
 
 }  // namespace
 
 void leaf_numbers_avx512(const TreesAbreast& block, const uint8_t* cells, int64_t count, uint8_t* numbers) {
-  switch (block.bits) {
-#define MLCORE_BITS(b) \
-  case b:              \
-    return number_leaves<b>(block, cells, count, numbers);
-    MLCORE_BITS(1)
-    MLCORE_BITS(2) MLCORE_BITS(3) MLCORE_BITS(4) MLCORE_BITS(5) MLCORE_BITS(6) MLCORE_BITS(7) MLCORE_BITS(8)
-#undef MLCORE_BITS
-  }
+  leaf_numbers_by<Cells>(block, cells, count, numbers);
 }
 
 }  // namespace mlcore::cpu

@@ -17,6 +17,7 @@ char* aligned(char*& at, int64_t bytes) {
 const Kernels& kernels() {
   switch (current_isa()) {
 #if defined(__x86_64__)
+    case Isa::avx512vbmi:
     case Isa::avx512:
       return kernels_avx512();
     case Isa::avx2:

@@ -58,17 +58,19 @@ def digests_of(module: str, backend: str, required: str, absent: str, **environm
 
 
 @pytest.mark.slow
-def test_the_emulated_avx512_engine_gives_the_same_bits() -> None:
-    found = digests_of("_native", "cpu", "avx512", _NO_AVX512, MLCORE_ISA="avx512")
-    assert found["isa"] == "avx512"
+@pytest.mark.parametrize("isa", ["avx512vbmi", "avx512"])
+def test_the_emulated_avx512_engine_gives_the_same_bits(isa: str) -> None:
+    found = digests_of("_native", "cpu", "avx512", _NO_AVX512, MLCORE_ISA=isa)
+    assert found["isa"] == isa
     assert found["digests"] == digests(backends.select("numba"))
 
 
 @pytest.mark.slow
-def test_the_emulated_trees_side_by_side_give_the_same_bits() -> None:
+@pytest.mark.parametrize("isa", ["avx512vbmi", "avx512"])
+def test_the_emulated_trees_side_by_side_give_the_same_bits(isa: str) -> None:
     tests = str(Path(__file__).parents[1] / "scoring" / "test_few_rows.py")
     module = str(Path(built("_native", "avx512", _NO_AVX512)).resolve())
-    output_of(["-m", "pytest", "-q", tests], MLCORE_ISA="avx512", MLCORE_NATIVE_MODULE=module)
+    output_of(["-m", "pytest", "-q", tests], MLCORE_ISA=isa, MLCORE_NATIVE_MODULE=module)
 
 
 @pytest.mark.slow

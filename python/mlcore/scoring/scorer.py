@@ -145,7 +145,8 @@ class Scorer:
             SchemaMismatch: a column is missing or has another type.
             DataError: a category that the model stores no code for, where the library refuses it too.
         """
-        return self._flat(self._margins(X, base_margin))
+        found = self._of_few(X, flat=self.flat) if base_margin is None else None
+        return self._flat(self._margins(X, base_margin)) if found is None else found
 
     def predict_value(self, X: Any, *, base_margin: Any = None) -> Array:
         """Return margins through the link: probabilities, or values; in shape as `margin`, or (n,) of multi:softmax."""
@@ -417,10 +418,9 @@ class Scorer:
 
     def _margins(self, X: Any, base_margin: Any) -> Array:
         """The margins of X, (rows, outputs)."""
-        if base_margin is None and isinstance(X, np.ndarray) and X.ndim == 2 and 0 < len(X) <= FEW_ROWS:
-            found = self._of_few(X)
-            if found is not None:
-                return found
+        found = self._of_few(X, flat=False) if base_margin is None else None
+        if found is not None:
+            return found
         parts = [self.score_block(block, None, base) for block, base in self._based_blocks(X, base_margin)]
         return parts[0] if len(parts) == 1 else np.concatenate([self._base(0), *parts])
 
@@ -437,8 +437,12 @@ class Scorer:
         if given is not None and len(given) != first:
             raise DataError(f"base_margin has {len(given)} rows, X has {first}")
 
-    def _of_few(self, X: Array) -> Array | None:
-        """The margins of a few rows without the machinery of many; None where that machinery is needed."""
+    def _of_few(self, X: Any, *, flat: bool) -> Array | None:
+        """The margins of a few rows without the machinery of many, as `margin` gives them if `flat`; None where that
+        machinery is needed.
+        """
+        if not isinstance(X, np.ndarray) or X.ndim != 2 or not 0 < len(X) <= FEW_ROWS:
+            return None
         kind = X.dtype.char
         if kind not in self._few:
             if X.shape[1] != len(self.columns):
@@ -447,7 +451,7 @@ class Scorer:
         few = self._few[kind]
         if few is None or not (self.model.accepts_missing or np.isfinite(X).all()):  # the long way names the column
             return None
-        found: Array | None = few(X)
+        found: Array | None = few(X, flat)
         return found if found is None or self._sums_are_margins else self._finished(found)
 
     def _make_few(self, X: Array) -> Any:
