@@ -28,8 +28,8 @@ std::string search_of(const py::array& edges, int64_t rows) {
   static constexpr const char* searches[] = {"each", "direct", "levels", "buckets", "steps"};
   static constexpr const char* buckets[] = {"one width", "floats", "ways"};
   if (table.search != cpu::Search::buckets) return searches[static_cast<size_t>(table.search)];
-  const std::string large = table.buckets.most == 1 && table.buckets.entries.empty() ? ", large" : "";
-  return buckets[static_cast<size_t>(table.buckets.of)] + std::string(" ") + std::to_string(table.buckets.most) + large;
+  const std::string apart = table.buckets.most == 1 && table.buckets.entries.empty() ? ", without entries" : "";
+  return buckets[static_cast<size_t>(table.buckets.of)] + std::string(" ") + std::to_string(table.buckets.most) + apart;
 }
 
 int64_t encode(const py::array& indices, const py::object& bitmap, int64_t offset, const py::object& table,

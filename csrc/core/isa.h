@@ -5,7 +5,7 @@
 
 namespace mlcore {
 
-// avx512 is F, BW, DQ and VL; avx512vbmi has shuffles of 64 bytes beside them.
+// avx512 is F, BW, DQ and VL, beside BMI, BMI2 and POPCNT; avx512vbmi has shuffles of 64 bytes too.
 enum class Isa { portable, avx2, avx512, avx512vbmi };
 
 const char* name_of(Isa isa);

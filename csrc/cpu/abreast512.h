@@ -15,6 +15,16 @@ struct alignas(64) Bits {
   uint64_t group[kGroups];
 };
 
+// The bytes of 64 cells a register.
+template <int Registers>
+struct CellRegisters {
+  __m512i part[Registers];
+
+  explicit CellRegisters(const uint8_t* cells) {
+    for (int i = 0; i < Registers; ++i) part[i] = _mm512_load_si512(cells + 64 * i);
+  }
+};
+
 // The answers of all nodes, place after place; those that a group's trees do not have are left.
 template <typename Cells>
 void answer(const TreesAbreast& block, const uint8_t* bytes, Bits* answers) {

@@ -6,12 +6,8 @@ namespace {
 
 // Cells are looked up by twos, 32 pairs a register: once for the lower bytes of all 16 bits, once for the upper ones.
 template <int Registers>
-struct Cells {
-  __m512i part[Registers];
-
-  explicit Cells(const uint8_t* cells) {
-    for (int i = 0; i < Registers; ++i) part[i] = _mm512_load_si512(cells + 64 * i);
-  }
+struct Cells : CellRegisters<Registers> {
+  using CellRegisters<Registers>::CellRegisters, CellRegisters<Registers>::part;
 
   __m512i of(__m512i cell) const {
     constexpr __mmask64 upper = 0xaaaaaaaaaaaaaaaaULL;

@@ -179,10 +179,10 @@ template <typename T, int32_t Most>
 struct ByStart {
   const uint16_t* start;
   const T* edges;
-  FourCodes most;
+  FourCodes all;  // edges that there are
 
   explicit ByStart(const EdgeTable& table)
-      : start(table.buckets.start.data()), edges(table.as<T>()), most(FourCodes{} + table.n) {}
+      : start(table.buckets.start.data()), edges(table.as<T>()), all(FourCodes{} + table.n) {}
 
   FourCodes operator()(const uint32_t* bucket, const typename Four<T>::Values& value) const {
     const int32_t at[4] = {start[bucket[0]], start[bucket[1]], start[bucket[2]], start[bucket[3]]};
@@ -191,7 +191,7 @@ struct ByStart {
       const Pairs<T> found([&](int k) { return edges + at[k] + j; });
       code -= __builtin_convertvector((found.first <= value) + (found.second <= value), FourCodes);
     }
-    if constexpr (std::is_integral_v<T>) code = code < most ? code : most;  // the highest one reaches the padding too
+    if constexpr (std::is_integral_v<T>) code = code < all ? code : all;  // the highest one reaches the padding too
     return code;
   }
 };

@@ -158,16 +158,23 @@ Buckets by_floats(const T* edges, int64_t n, const std::vector<uint32_t>& places
                 [&](int64_t i) { return places[static_cast<size_t>(i)] >> shift; });
 }
 
-constexpr int64_t kRowsOfBucket = 4;  // to make another one pays for so many values that are compared once, not twice
+constexpr int64_t kRowsOfBucket = 4;  // compared once, not twice: what one more bucket must save to be worth making
 
-// How many buckets it takes, at the least, until there is hope of no more than `most` in one: a bucket may be a few
-// times as wide as the narrowest that it has to part, not more.
-template <typename At>
-double hopeful(const At* at, int64_t n, int32_t most) {
+template <typename T>
+double distance(T low, T high) {
+  if constexpr (std::is_integral_v<T>)
+    return static_cast<double>(static_cast<std::make_unsigned_t<T>>(high) - static_cast<std::make_unsigned_t<T>>(low));
+  else
+    return static_cast<double>(high) - static_cast<double>(low);
+}
+
+// The fewest buckets worth a trial to leave `most` in each: a bucket a few times as wide as the narrowest run that it
+// has to part has little hope.
+template <typename T>
+double fewest_to_try(const T* numbers, int64_t n, int32_t most) {
   double narrowest = std::numeric_limits<double>::infinity();
-  for (int64_t i = most; i < n; ++i)
-    narrowest = std::min(narrowest, static_cast<double>(at[i]) - static_cast<double>(at[i - most]));
-  return (static_cast<double>(at[n - 1]) - static_cast<double>(at[0])) / (4 * narrowest);
+  for (int64_t i = most; i < n; ++i) narrowest = std::min(narrowest, distance(numbers[i - most], numbers[i]));
+  return distance(numbers[0], numbers[n - 1]) / (4 * narrowest);
 }
 
 // As few buckets, of one width or of as many floats, as leave one edge in each, else two, else some; none where the
@@ -180,7 +187,7 @@ Buckets even(const T* edges, int64_t n, const std::vector<uint32_t>& places, int
   if (fewest > 4 * rows) return {};
   const int64_t largest = std::max(fewest, std::min({kMostBuckets, 16 * fewest, rows / kRowsOfBucket}));
   for (const int32_t most : {1, 2, kMostInBucket}) {
-    const double width = hopeful(edges, n, most), floats = hopeful(places.data(), n, most);
+    const double width = fewest_to_try(edges, n, most), floats = fewest_to_try(places.data(), n, most);
     for (int64_t count = fewest; count <= largest; count *= 2) {
       Buckets made;
       if (width <= static_cast<double>(count)) made = by_width(edges, n, count, most);

@@ -23,37 +23,6 @@ inline simde__m512i mlcore_cvtepu8_epi64(simde__m128i bytes) {
 }
 #define _mm512_cvtepu8_epi64 mlcore_cvtepu8_epi64
 
-inline simde__m256 mlcore_cvtpd_ps(simde__m512d doubles) {
-  double in[8];
-  float out[8];
-  simde_mm512_storeu_pd(in, doubles);
-  for (int i = 0; i < 8; ++i) out[i] = static_cast<float>(in[i]);
-  return simde_mm256_loadu_ps(out);
-}
-#define _mm512_cvtpd_ps mlcore_cvtpd_ps
-
-inline simde__m512d mlcore_mask_i32gather_pd(simde__m512d source, uint8_t mask, simde__m256i index, const double* from,
-                                             int) {
-  double out[8];
-  int32_t places[8];
-  simde_mm512_storeu_pd(out, source);
-  simde_mm256_storeu_si256(reinterpret_cast<simde__m256i*>(places), index);
-  for (int i = 0; i < 8; ++i)
-    if ((mask >> i) & 1) out[i] = from[places[i]];
-  return simde_mm512_loadu_pd(out);
-}
-#define _mm512_mask_i32gather_pd mlcore_mask_i32gather_pd
-
-inline uint8_t mlcore_cmpgt_epi32_mask(simde__m256i a, simde__m256i b) {
-  int32_t x[8], y[8];
-  simde_mm256_storeu_si256(reinterpret_cast<simde__m256i*>(x), a);
-  simde_mm256_storeu_si256(reinterpret_cast<simde__m256i*>(y), b);
-  uint8_t above = 0;
-  for (int i = 0; i < 8; ++i) above |= static_cast<uint8_t>((x[i] > y[i]) << i);
-  return above;
-}
-#define _mm256_cmpgt_epi32_mask mlcore_cmpgt_epi32_mask
-
 inline simde__m128i mlcore_cvtepi32_epi8(simde__m512i numbers) {
   int32_t in[16];
   uint8_t out[16];

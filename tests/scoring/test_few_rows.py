@@ -120,6 +120,11 @@ def agree(made: Made) -> bool:
         )
         together = few(rows.astype(kind))
         alone = np.concatenate([few(row[None].astype(kind)) for row in rows])
+        flat = few(rows[:1].astype(kind), flat=True)
+        if flat.tobytes() != alone[:1].tobytes() or flat.shape != (
+            (1,) if expected.shape[1] == 1 else (1, expected.shape[1])
+        ):
+            return False
         if together.dtype != expected.dtype or not expected.tobytes() == together.tobytes() == alone.tobytes():
             return False
     return True

@@ -146,7 +146,7 @@ class Scorer:
             DataError: a category that the model stores no code for, where the library refuses it too.
         """
         found = self._of_few(X, flat=self.flat) if base_margin is None else None
-        return self._flat(self._margins(X, base_margin)) if found is None else found
+        return self._flat(self._margins_of_blocks(X, base_margin)) if found is None else found
 
     def predict_value(self, X: Any, *, base_margin: Any = None) -> Array:
         """Return margins through the link: probabilities, or values; in shape as `margin`, or (n,) of multi:softmax."""
@@ -419,8 +419,9 @@ class Scorer:
     def _margins(self, X: Any, base_margin: Any) -> Array:
         """The margins of X, (rows, outputs)."""
         found = self._of_few(X, flat=False) if base_margin is None else None
-        if found is not None:
-            return found
+        return self._margins_of_blocks(X, base_margin) if found is None else found
+
+    def _margins_of_blocks(self, X: Any, base_margin: Any) -> Array:
         parts = [self.score_block(block, None, base) for block, base in self._based_blocks(X, base_margin)]
         return parts[0] if len(parts) == 1 else np.concatenate([self._base(0), *parts])
 

@@ -12,7 +12,8 @@ from mlcore.testing.samples.arrays import MANY, SIZES, Array, Out, awkward, bitm
 
 Arguments = tuple[Any, ...]
 DTYPES: Final = ("float32", "float64", "int32", "int64")
-EDGE_COUNTS: Final = (0, 1, 15, 16, 17, 254, 255, 256, 4095, 4096, 5000, 65535)  # codes are uint16 above 255 edges
+# Codes are uint16 above 255 edges.
+EDGE_COUNTS: Final = (0, 1, 6, 7, 12, 13, 15, 16, 17, 62, 63, 64, 254, 255, 256, 4095, 4096, 5000, 65535)
 OFFSETS: Final = (0, 1, 7, 8, 13, 64)
 
 
@@ -71,7 +72,7 @@ def _bin_dense(dtype: str, place: str, span: int, count: int) -> Arguments:
 
 SPREADS: Final = (
     "even", "in pairs", "over magnitudes", "one far from the rest", "in heaps", "in one heap", "half in a heap",
-    "next to each other", "as wide as the line", "about zero",
+    "next to each other", "as wide as the line", "about zero", "instants",
 )  # fmt: skip
 
 
@@ -82,6 +83,10 @@ def _spread(spread: str, count: int, dtype: str) -> Array:
         info = np.iinfo(dtype)
         whole = [info.min + (info.max - info.min) * i // (count - 1) for i in range(count)]
         return np.array([info.min, info.min + 1, *whole[2:]], dtype)  # two together, and the highest value of all
+    if spread == "instants" and kind == "i":  # nanoseconds since 1970, which no double tells apart
+        return np.iinfo(dtype).max // 5 * 4 + 50 * np.arange(count, dtype=dtype)
+    if spread == "instants":
+        return (1.7e9 + 50 * np.arange(count)).astype(dtype)
     if spread == "next to each other" and kind == "f":  # the floats from 1000 on
         bits = np.full(count, 1000, dtype).view(f"i{np.dtype(dtype).itemsize}") + np.arange(count)
         return bits.view(dtype)
@@ -200,10 +205,12 @@ BIN: Final[dict[str, Callable[[], Arguments]]] = {
         for spread in ("even", "over magnitudes", "in heaps")
     },
     **{
-        f"{dtype}, 40000 edges next to each other": partial(
-            _bin_spread, dtype, "next to each other", 40000, rows, False
+        f"{dtype}, 40000 edges {spread}": partial(_bin_spread, dtype, spread, 40000, rows, False)
+        for dtype, spread, rows in (
+            ("float32", "next to each other", 600000),
+            ("float64", "next to each other", 140000),
+            ("int64", "instants", 140000),
         )
-        for dtype, rows in (("float32", 600000), ("float64", 140000), ("int64", 140000))
     },
     **{f"float64, {count} edges a float": partial(_bin_closer_than_floats, count) for count in (2, 4, 5)},
     **{f"{dtype}, infinite edges": partial(_bin_infinite_edges, dtype) for dtype in ("float32", "float64")},
