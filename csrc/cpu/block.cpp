@@ -18,6 +18,7 @@ const Kernels& kernels() {
   switch (current_isa()) {
 #if defined(__x86_64__)
     case Isa::avx512vbmi:
+      return kernels_vbmi();
     case Isa::avx512:
       return kernels_avx512();
     case Isa::avx2:

@@ -31,6 +31,7 @@ struct BlockRoom {
 struct Kernels {
   bool levels;    // `bin` searches EdgeTable::levels
   bool clusters;  // walks down trees of them
+  int bits_of_short_pieces;  // of a leaf's number: from so many on, LeafValues::pieces have 16 bits, else 32
   // Codes of `rows` contiguous values; NaN gets 0. Wide codes when the table has more than 255 edges.
   void (*bin)(const EdgeTable& table, const void* values, int64_t rows, void* codes);
   // Codes of one row, a float or a double of each column; tables are all of that type and made for one row.
@@ -51,6 +52,7 @@ const Kernels& kernels();
 const Kernels& kernels_portable();
 const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();
+const Kernels& kernels_vbmi();
 
 constexpr int64_t kBeside = 8;  // columns of a matrix that are gathered together, at most
 

@@ -416,7 +416,7 @@ namespace {
 
 template <typename V>
 constexpr Kernels kernels_over() {
-  return {V::levels, V::clusters, bin<V>, bin_row<V>, nan<V>, margins<V, float>, margins<V, double>, explain<V>};
+  return {V::levels, V::clusters, V::bits_of_short_pieces, bin<V>, bin_row<V>, nan<V>, margins<V, float>, margins<V, double>, explain<V>};
 }
 
 }  // namespace

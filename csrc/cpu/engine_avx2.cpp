@@ -78,6 +78,7 @@ struct Avx2 {
   static constexpr bool two_level = true;
   static constexpr bool levels = false;
   static constexpr bool clusters = false;
+  static constexpr int bits_of_short_pieces = kMostBits + 1;
 
   static Reg load(const uint64_t* plane) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(plane)); }
   static Reg mux(Reg choose, Reg one, Reg zero) {

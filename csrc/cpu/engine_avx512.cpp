@@ -1,318 +1,133 @@
-// The forest on AVX-512 (F, BW, DQ, VL): 512 rows a register; called only where the machine has them.
-#include "core/simd512.h"
-#include "cpu/clusters512.h"
-#include "cpu/engine.h"
-#include "cpu/levels512.h"
+// The forest on AVX-512 where shuffles of 16 bits take twice as long as those of 32; called only where the machine has
+// F, BW, DQ and VL.
+#include "cpu/engine512.h"
 
 namespace mlcore::cpu {
 namespace {
 
-inline __m512i load_codes(const void* codes) { return _mm512_load_si512(codes); }
-
-template <typename T>
-struct Edges16;
-template <>
-struct Edges16<float> {
-  __m512 all;
-};
-template <>
-struct Edges16<int32_t> {
-  __m512i all;
-};
-template <>
-struct Edges16<double> {
-  __m512d low, high;
-};
-template <>
-struct Edges16<int64_t> {
-  __m512i low, high;
-};
-
-// One piece of each leaf's value, 32 or 16 bits of it, in registers: loaded once for all the rows of a register of
-// bits. A permute looks up 32 or 64 leaves.
-template <typename Piece, int Bits>
-struct Leaves {
-  static constexpr int at_once = sizeof(Piece) == 4 ? 5 : 6, in_register = at_once - 1;
-  static constexpr int more = Bits > in_register ? Bits - in_register : 0;  // bits that choose among registers
-  __m512i part[1 << more];
-
-  void load(const uint8_t* table) {
-    for (int i = 0; i < 1 << more; ++i) part[i] = _mm512_loadu_si512(table + 64 * i);
-  }
-
-  // Of as many rows as there are leaf numbers, of the piece's width, in `index`; its higher bits do not matter.
-  __m512i of(__m512i index) const {
-    if constexpr (more == 0)
-      return permute(index, part[0]);
-    else
-      return among<more>(0, index);
-  }
-
- private:
-  static __m512i permute(__m512i index, __m512i low) {
-    return sizeof(Piece) == 4 ? _mm512_permutexvar_epi32(index, low) : _mm512_permutexvar_epi16(index, low);
-  }
-  static __m512i permute(__m512i index, __m512i low, __m512i high) {
-    return sizeof(Piece) == 4 ? _mm512_permutex2var_epi32(low, index, high)
-                              : _mm512_permutex2var_epi16(low, index, high);
-  }
-
-  template <int Choices>
-  __m512i among(int first, __m512i index) const {
-    if constexpr (Choices == 1) {
-      return permute(index, part[first], part[first + 1]);
-    } else {
-      static_assert(sizeof(Piece) == 2);
-      const __mmask32 upper = _mm512_test_epi16_mask(index, _mm512_set1_epi16(1 << (in_register + Choices - 1)));
-      return _mm512_mask_blend_epi16(upper, among<Choices - 1>(first, index),
-                                     among<Choices - 1>(first + (1 << (Choices - 1)), index));
-    }
-  }
-};
-
-// Where add_leaves keeps the sums of 512 rows. A register of leaf numbers has those of every 8th row; unpacking takes,
-// of each 16 bytes, those side by side into a register of sums.
+// Where add_leaves keeps the sums of 512 rows. A register of leaf numbers has those of every 8th row; 16 of them are in
+// the lowest bytes of 32 bits, shifted there; and of each 16 bytes of doubles, two are side by side.
 template <typename Sum>
 struct Places {
   uint16_t of[512];
 
   constexpr Places() : of{} {
-    constexpr int together = 16 / sizeof(Sum);
     for (int row = 0; row < 512; ++row) {
-      const int number = row % 8 * 64 + row / 8;
-      of[row] = static_cast<uint16_t>(number / 64 * 64 + number % 16 / together * 4 * together +
-                                      number / 16 % 4 * together + number % together);
+      const int number = row / 8, lane = number / 4, first = row % 8 * 64 + number % 4 * 16;
+      of[row] = static_cast<uint16_t>(first + (sizeof(Sum) == 4 ? lane : lane % 4 / 2 * 8 + lane / 4 * 2 + lane % 2));
     }
   }
 };
 template <typename Sum>
 constexpr Places<Sum> kPlaces;
 
-struct Avx512 {
-  using Reg = __m512i;
-  static constexpr int64_t rows = 512;
-  static constexpr int64_t register_bytes = 64;
-  static constexpr bool two_level = true;
-  static constexpr bool levels = true;
-  static constexpr bool clusters = true;
+// 32 bits of each leaf's value, in registers: loaded once for all the rows of a register of bits.
+template <int Bits>
+struct WholeLeaves {
+  static constexpr int registers = Bits > 4 ? 1 << (Bits - 4) : 1;
+  __m512i part[registers];
 
-  static Reg load(const uint64_t* plane) { return _mm512_load_si512(plane); }
-  static Reg mux(Reg choose, Reg one, Reg zero) { return _mm512_ternarylogic_epi64(choose, one, zero, 0xca); }
-  static Reg none() { return _mm512_setzero_si512(); }
-  static Reg all() { return _mm512_set1_epi64(-1); }
+  void load(const uint8_t* table) {
+    for (int i = 0; i < registers; ++i) part[i] = _mm512_loadu_si512(table + 64 * i);
+  }
+
+  // Of 16 rows. Bits of their numbers above the fifth choose among registers: `is_set` says where each is.
+  __m512i of(__m512i number, const __mmask16* is_set) const {
+    if constexpr (registers == 1)
+      return _mm512_permutexvar_epi32(number, part[0]);
+    else
+      return among<registers>(0, number, is_set);
+  }
+
+ private:
+  template <int Count>
+  __m512i among(int first, __m512i number, const __mmask16* is_set) const {
+    if constexpr (Count == 2) {
+      return _mm512_permutex2var_epi32(part[first], number, part[first + 1]);
+    } else {
+      constexpr int bit = Count == 4 ? 0 : Count == 8 ? 1 : 2;
+      return _mm512_mask_blend_epi32(is_set[bit], among<Count / 2>(first, number, is_set),
+                                     among<Count / 2>(first + Count / 2, number, is_set));
+    }
+  }
+};
+
+struct Avx512Plain : Avx512 {
+  static constexpr int bits_of_short_pieces = 8;  // 32 registers do not hold so many longer ones
+
   template <typename Sum>
   static int64_t position(int64_t row) {
     return (row & -rows) + kPlaces<Sum>.of[row & (rows - 1)];
   }
 
-  // 8 rows' doubles.
-  using Eight = __m512d;
-  using Mask = __mmask8;
-
-  static Mask mask(uint8_t bits) { return bits; }
-  static Eight take(const double* x) { return _mm512_load_pd(x); }
-  static void put(double* target, Eight x) { _mm512_store_pd(target, x); }
-  static Eight all(double x) { return _mm512_set1_pd(x); }
-  static Eight scale(Eight x, double by) { return _mm512_mul_pd(x, _mm512_set1_pd(by)); }
-  static Eight plus(Eight x, Eight y) { return _mm512_add_pd(x, y); }
-  // Where the mask is set, y scaled; else x.
-  static Eight replace(Eight x, Mask where, Eight y, double by) {
-    return _mm512_mask_mul_pd(x, where, y, _mm512_set1_pd(by));
-  }
-  static Eight plus_where(Eight x, Mask where, Eight y) { return _mm512_mask_add_pd(x, where, x, y); }
-
-  static void thresholds(const uint8_t* codes, const Plane* plane, int64_t count, uint64_t* out, int64_t stride) {
-    __m512i code[kBlockWords];
-    for (int64_t w = 0; w < kBlockWords; ++w) code[w] = load_codes(codes + 64 * w);
-    for (int64_t p = 0; p < count; ++p) {
-      const bool never = plane[p].code == 256;
-      const __m512i threshold = _mm512_set1_epi8(static_cast<char>(plane[p].code));
-      for (int64_t w = 0; w < kBlockWords; ++w)
-        out[p * stride + w] = never ? 0 : _mm512_cmpge_epu8_mask(code[w], threshold);
-    }
-  }
-
-  static void thresholds(const uint16_t* codes, const Plane* plane, int64_t count, uint64_t* out, int64_t stride) {
-    for (int64_t p = 0; p < count; ++p) {
-      const bool never = plane[p].code == 65536;
-      const __m512i threshold = _mm512_set1_epi16(static_cast<int16_t>(plane[p].code));
-      for (int64_t w = 0; w < kBlockWords; ++w) {
-        const uint64_t low = _mm512_cmpge_epu16_mask(load_codes(codes + 64 * w), threshold);
-        const uint64_t high = _mm512_cmpge_epu16_mask(load_codes(codes + 64 * w + 32), threshold);
-        out[p * stride + w] = never ? 0 : low | (high << 32);
-      }
-    }
-  }
-
-  // Is bit `code` of the set on? The set's byte code >> 3 by shuffles, its bit code & 7 by another.
-  static void members(const uint8_t* codes, const uint64_t* set, int64_t set_words, int64_t words, uint64_t* plane) {
-    alignas(16) uint64_t bits[4] = {0, 0, 0, 0};
-    for (int64_t w = 0; w < set_words && w < 4; ++w) bits[w] = set[w];
-    const __m128i* halves = reinterpret_cast<const __m128i*>(bits);
-    const __m512i low = _mm512_broadcast_i32x4(halves[0]), high = _mm512_broadcast_i32x4(halves[1]);
-    const __m512i power = _mm512_set1_epi64(static_cast<int64_t>(0x8040201008040201ULL));
-    for (int64_t w = 0; w < words; ++w) {
-      const __m512i code = load_codes(codes + 64 * w);
-      const __m512i byte = _mm512_and_si512(_mm512_srli_epi16(code, 3), _mm512_set1_epi8(31));
-      const __mmask64 upper = _mm512_cmpgt_epi8_mask(byte, _mm512_set1_epi8(15));
-      const __m512i held =
-          _mm512_mask_blend_epi8(upper, _mm512_shuffle_epi8(low, byte), _mm512_shuffle_epi8(high, byte));
-      plane[w] = _mm512_test_epi8_mask(held, _mm512_shuffle_epi8(power, _mm512_and_si512(code, _mm512_set1_epi8(7))));
-    }
-  }
-
   template <int Bits, typename Sum>
   static void add_leaves(const Reg* bit, const LeafValues<Sum>& values, int64_t table, Sum* sums) {
-    using Piece = std::conditional_t<Bits >= kBitsOfShortPieces, uint16_t, uint32_t>;
-    constexpr int pieces = sizeof(Sum) / sizeof(Piece);
+    constexpr bool whole = Bits < bits_of_short_pieces;
+    using Table = std::conditional_t<whole, WholeLeaves<Bits>, Leaves<uint16_t, Bits>>;
+    constexpr int64_t piece = whole ? 4 : 2, pieces = sizeof(Sum) / piece;
     constexpr int64_t size = int64_t{1} << Bits > kFewestLeaves ? int64_t{1} << Bits : kFewestLeaves;
-    Leaves<Piece, Bits> leaves[pieces];
-    for (int p = 0; p < pieces; ++p)
-      leaves[p].load(values.pieces.data() + table * sizeof(Sum) + p * size * sizeof(Piece));
+    Table leaves[pieces];
+    for (int p = 0; p < pieces; ++p) leaves[p].load(values.pieces.data() + table * sizeof(Sum) + p * size * piece);
     constexpr int known = Bits > 4 ? Bits : 4;  // a permute looks at 4 bits of a number, or more
     Reg numbers[8];
     for (int b = 0; b < known; ++b) numbers[b] = b < Bits ? bit[Bits - 1 - b] : none();
-    const auto add_rows = [&](int i) __attribute__((always_inline)) {
-      add_half(leaves, _mm512_unpacklo_epi8(numbers[i], none()), sums + 64 * i);
-      add_half(leaves, _mm512_unpackhi_epi8(numbers[i], none()), sums + 64 * i + 32);
-    };
-    // Whichever was faster: rows of floats at once, beside the steps of the others; of doubles after them all.
-    if constexpr (sizeof(Sum) == 4) {
-      transpose<known, 4, 0>(numbers, add_rows);
-    } else {
-      transpose<known, 4, 0>(numbers, [](int) {});
-      for (int i = 0; i < 8; ++i) add_rows(i);
-    }
-  }
-
-  // The leaf numbers of 512 rows, a byte each, from the planes of their bits, lowest first, by transposing 8 × 8 bits:
-  // row 8 * j + i has byte j of numbers[i], and ready(i) is called as soon as that is whole. Bits that have no plane
-  // are left as they fall. Masks, 64 rows and one bit at a time, take longer.
-  template <int Bits, int Apart, int First, typename Ready>
-  [[gnu::always_inline]] static void transpose(Reg (&numbers)[8], const Ready& ready) {
-    if constexpr (Apart == 0) {
-      ready(First);
-    } else {
-      const Reg low = _mm512_set1_epi8(Apart == 4 ? 0x0f : Apart == 2 ? 0x33 : 0x55);
-#pragma GCC unroll 4
-      for (int i = First; i < First + Apart; ++i) {
-        Reg &one = numbers[i], &other = numbers[i + Apart];
-        const Reg upper = _mm512_srli_epi16(one, Apart);
-        if (Apart == 4 && i + Apart >= Bits) {
-          other = upper;
-        } else {
-          one = mux(low, one, _mm512_slli_epi16(other, Apart));
-          other = mux(low, upper, other);
-        }
+    transpose<known, 4, 0>(numbers, [&](int i) __attribute__((always_inline)) {
+      if constexpr (whole) {
+        add_sixteen<0>(leaves, numbers[i], sums + 64 * i);
+        add_sixteen<1>(leaves, numbers[i], sums + 64 * i + 16);
+        add_sixteen<2>(leaves, numbers[i], sums + 64 * i + 32);
+        add_sixteen<3>(leaves, numbers[i], sums + 64 * i + 48);
+      } else {
+        add_half(leaves, numbers[i], sums + 64 * i);
+        add_half(leaves, _mm512_srli_epi16(numbers[i], 8), sums + 64 * i + 16);
       }
-      transpose<Bits, Apart / 2, First>(numbers, ready);
-      transpose<Bits, Apart / 2, First + Apart>(numbers, ready);
-    }
+    });
   }
 
-  // Of 32 rows, whose leaf numbers are words: the pieces of their values meet.
-  template <int Bits>
-  [[gnu::always_inline]] static void add_half(const Leaves<uint32_t, Bits> (&leaves)[1], __m512i numbers, float* sums) {
-    add(sums, leaves[0].of(_mm512_unpacklo_epi16(numbers, none())));
-    add(sums + 16, leaves[0].of(_mm512_unpackhi_epi16(numbers, none())));
+ private:
+  // Of the rows whose numbers are in byte Byte of each 32 bits; higher bytes do not matter.
+  template <int Byte, int Bits>
+  [[gnu::always_inline]] static void add_sixteen(const WholeLeaves<Bits> (&leaves)[1], __m512i numbers, float* sums) {
+    __mmask16 is_set[3];
+    for (int b = 5; b < Bits; ++b)
+      is_set[b - 5] = _mm512_test_epi32_mask(numbers, _mm512_set1_epi32(1 << (8 * Byte + b)));
+    add(sums, leaves[0].of(_mm512_srli_epi32(numbers, 8 * Byte), is_set));
   }
+  // The same; signs, not tests, since shuffles are what there is most of.
+  template <int Byte, int Bits>
+  [[gnu::always_inline]] static void add_sixteen(const WholeLeaves<Bits> (&leaves)[2], __m512i numbers, double* sums) {
+    __mmask16 is_set[3];
+    for (int b = 5; b < Bits; ++b)
+      is_set[b - 5] = _mm512_movepi32_mask(_mm512_slli_epi32(numbers, 31 - (8 * Byte + b)));
+    const __m512i number = _mm512_srli_epi32(numbers, 8 * Byte);
+    add_both(leaves[0].of(number, is_set), leaves[1].of(number, is_set), sums);
+  }
+
+  // Of the rows whose numbers are in the lower bytes of each 16 bits; the upper ones do not matter. Pieces of the lower
+  // and of the upper 16 bits of 32 meet.
   template <int Bits>
   [[gnu::always_inline]] static void add_half(const Leaves<uint16_t, Bits> (&leaves)[2], __m512i numbers, float* sums) {
-    const __m512i low = leaves[0].of(numbers), high = leaves[1].of(numbers);
-    add(sums, _mm512_unpacklo_epi16(low, high));
-    add(sums + 16, _mm512_unpackhi_epi16(low, high));
-  }
-  template <int Bits>
-  [[gnu::always_inline]] static void add_half(const Leaves<uint32_t, Bits> (&leaves)[2], __m512i numbers,
-                                              double* sums) {
-    const __m512i one = _mm512_unpacklo_epi16(numbers, none()), other = _mm512_unpackhi_epi16(numbers, none());
-    add_both(leaves[0].of(one), leaves[1].of(one), sums);
-    add_both(leaves[0].of(other), leaves[1].of(other), sums + 16);
+    const __m512i a = leaves[0].of(numbers), b = leaves[1].of(numbers);
+    add(sums, lower(a, b));
+    add(sums + 32, upper(a, b));
   }
   template <int Bits>
   [[gnu::always_inline]] static void add_half(const Leaves<uint16_t, Bits> (&leaves)[4], __m512i numbers,
                                               double* sums) {
     const __m512i a = leaves[0].of(numbers), b = leaves[1].of(numbers), c = leaves[2].of(numbers),
                   d = leaves[3].of(numbers);
-    add_both(_mm512_unpacklo_epi16(a, b), _mm512_unpacklo_epi16(c, d), sums);
-    add_both(_mm512_unpackhi_epi16(a, b), _mm512_unpackhi_epi16(c, d), sums + 16);
+    add_both(lower(a, b), lower(c, d), sums);
+    add_both(upper(a, b), upper(c, d), sums + 32);
   }
-
-  // 16 rows' doubles from their lower and upper halves.
-  static void add_both(__m512i low, __m512i high, double* sums) {
-    add(sums, _mm512_unpacklo_epi32(low, high));
-    add(sums + 8, _mm512_unpackhi_epi32(low, high));
-  }
-
-  static void add(float* sums, __m512i values) {
-    _mm512_store_ps(sums, _mm512_add_ps(_mm512_load_ps(sums), _mm512_castsi512_ps(values)));
-  }
-  static void add(double* sums, __m512i values) {
-    _mm512_store_pd(sums, _mm512_add_pd(_mm512_load_pd(sums), _mm512_castsi512_pd(values)));
-  }
-
-  // Numbers of kTopLevels bits, of `rows` rows, in order, from their bits, the highest first.
-  static void numbers(const Reg* bit, uint8_t* out) {
-    alignas(64) uint64_t words[kTopLevels][kBlockWords];
-    for (int b = 0; b < kTopLevels; ++b) _mm512_store_si512(words[b], bit[b]);
-    for (int64_t w = 0; w < kBlockWords; ++w) {
-      __m512i number = none();
-      for (int b = 0; b < kTopLevels; ++b)
-        number = _mm512_mask_add_epi8(number, words[b][w], number,
-                                      _mm512_set1_epi8(static_cast<char>(1 << (kTopLevels - 1 - b))));
-      _mm512_store_si512(out + 64 * w, number);
-    }
-  }
-
-  // The numbers of the leaves that kClusterRows rows reach; `room` cells are a row's.
-  static void find_leaves(const Cluster* clusters, const uint16_t* cells, int64_t room, const uint32_t* ways,
-                          const uint8_t* taken, uint32_t* numbers) {
-    ClusterWalk(clusters, cells, room < kClusterCells)(ways, taken, numbers);
-  }
-
-  static uint64_t nan_bits(const float* x) {
-    const __m512 v = _mm512_loadu_ps(x);
-    return _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-  }
-  static uint64_t nan_bits(const double* x) {
-    const __m512d v = _mm512_loadu_pd(x);
-    return _mm512_cmp_pd_mask(v, v, _CMP_UNORD_Q);
-  }
-
-  static void by_levels(const EdgeTable& table, const float* values, int64_t rows, uint8_t* codes) {
-    search_levels<Floats>(table, values, rows, codes);
-  }
-  static void by_levels(const EdgeTable& table, const int32_t* values, int64_t rows, uint8_t* codes) {
-    search_levels<Integers>(table, values, rows, codes);
-  }
-
-  static Edges16<float> edges16(const float* e) { return {_mm512_loadu_ps(e)}; }
-  static Edges16<int32_t> edges16(const int32_t* e) { return {_mm512_loadu_si512(e)}; }
-  static Edges16<double> edges16(const double* e) { return {_mm512_loadu_pd(e), _mm512_loadu_pd(e + 8)}; }
-  static Edges16<int64_t> edges16(const int64_t* e) { return {_mm512_loadu_si512(e), _mm512_loadu_si512(e + 8)}; }
-
-  static int32_t count_not_above(float x, const Edges16<float>& e) {
-    return __builtin_popcount(_mm512_cmp_ps_mask(_mm512_set1_ps(x), e.all, _CMP_GE_OQ));
-  }
-  static int32_t count_not_above(int32_t x, const Edges16<int32_t>& e) {
-    return __builtin_popcount(_mm512_cmpge_epi32_mask(_mm512_set1_epi32(x), e.all));
-  }
-  static int32_t count_not_above(double x, const Edges16<double>& e) {
-    const __m512d v = _mm512_set1_pd(x);
-    return __builtin_popcount(static_cast<unsigned>(_mm512_cmp_pd_mask(v, e.low, _CMP_GE_OQ)) |
-                              (static_cast<unsigned>(_mm512_cmp_pd_mask(v, e.high, _CMP_GE_OQ)) << 8));
-  }
-  static int32_t count_not_above(int64_t x, const Edges16<int64_t>& e) {
-    const __m512i v = _mm512_set1_epi64(x);
-    return __builtin_popcount(static_cast<unsigned>(_mm512_cmpge_epi64_mask(v, e.low)) |
-                              (static_cast<unsigned>(_mm512_cmpge_epi64_mask(v, e.high)) << 8));
-  }
+  static __m512i lower(__m512i a, __m512i b) { return _mm512_mask_blend_epi16(kUpper, a, _mm512_slli_epi32(b, 16)); }
+  static __m512i upper(__m512i a, __m512i b) { return _mm512_mask_blend_epi16(kUpper, _mm512_srli_epi32(a, 16), b); }
+  static constexpr __mmask32 kUpper = 0xaaaaaaaaU;
 };
 
 }  // namespace
 
 const Kernels& kernels_avx512() {
-  static constexpr Kernels table = kernels_over<Avx512>();
+  static constexpr Kernels table = kernels_over<Avx512Plain>();
   return table;
 }
 

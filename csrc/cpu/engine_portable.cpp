@@ -10,6 +10,7 @@ struct Portable {
   static constexpr bool two_level = false;
   static constexpr bool levels = false;
   static constexpr bool clusters = false;
+  static constexpr int bits_of_short_pieces = kMostBits + 1;
   static constexpr int64_t register_bytes = 8;
 
   static Reg load(const uint64_t* plane) { return *plane; }

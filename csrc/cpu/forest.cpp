@@ -422,8 +422,8 @@ class Layout {
         values.tables[from + i] = static_cast<const Sum*>(s_.node_value)[(first_ + leaf_nodes_[i]) * s_.width + output];
       const Sum* table = values.tables.data() + from;
       if constexpr (std::is_same_v<Sum, float>) split<uint8_t>(table, size, values.bytes);
-      size >= size_t{1} << kBitsOfShortPieces ? split<uint16_t>(table, size, values.pieces)
-                                              : split<uint32_t>(table, size, values.pieces);
+      size >= size_t{1} << kernels().bits_of_short_pieces ? split<uint16_t>(table, size, values.pieces)
+                                                          : split<uint32_t>(table, size, values.pieces);
     }
   }
 

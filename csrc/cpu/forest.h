@@ -74,7 +74,6 @@ constexpr int kMostBits = 8;                                       // of a leaf'
 constexpr int kMuxSlots = 256;    // of a network; the first two hold no row and every row
 constexpr int kResultSlot = 2;    // the leaf number's highest bit; the lower ones follow
 constexpr int kMuxRegisters = 4;  // of rows that a network works on at a time
-constexpr int kBitsOfShortPieces = 6;
 constexpr int kFewestLeaves = 16;  // a leaf table is at least as long as one shuffle reads
 
 constexpr int64_t kTileRows = 8;  // walk down a deep tree side by side: their places stay in registers
@@ -123,8 +122,8 @@ struct LeafValues {
   std::vector<Sum> tables;     // by leaf number, of trees that have one
   std::vector<Sum> vectors;    // `width` each, of deep trees and clusters by the leaf's number, of others by node
   std::vector<uint8_t> bytes;  // the tables' float values as four byte planes each, for shuffles
-  // The bits of a table's values: all their lowest pieces, then the next, of 32 bits, or of 16 from kBitsOfShortPieces
-  // on.
+  // The bits of a table's values: all their lowest pieces, then the next, of 32 bits or of 16, as
+  // Kernels::bits_of_short_pieces says.
   std::vector<uint8_t> pieces;
 };
 
