@@ -38,6 +38,8 @@ struct Kernels {
   void (*bin_row)(const EdgeTable* tables, int64_t columns, const void* values, uint16_t* codes);
   // Bit i set where value i is NaN (float types).
   void (*nan)(Type type, const void* values, int64_t rows, uint64_t* missing);
+  // How many of `rows` bits are set; those beyond are not.
+  int64_t (*count)(const uint64_t* bits, int64_t rows);
   // Adds each tree's leaf values to the margins of up to `room.rows` rows, out[row * outputs + output].
   void (*margins)(const Forest& forest, const BlockColumn* columns, const BlockRoom& room, int64_t rows, float* out);
   void (*exact_margins)(const Forest& forest, const BlockColumn* columns, const BlockRoom& room, int64_t rows,

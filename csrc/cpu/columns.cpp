@@ -28,15 +28,6 @@ void add_nulls(const Validity& validity, int64_t first, int64_t rows, uint64_t* 
   }
 }
 
-#if defined(__x86_64__)
-__attribute__((target_clones("popcnt", "default")))
-#endif
-int64_t count_bits(const uint64_t* words, int64_t rows) {
-  int64_t count = 0;
-  for (int64_t w = 0; w < words_for(rows); ++w) count += __builtin_popcountll(words[w]);
-  return count;
-}
-
 constexpr int64_t kVector = 16;
 using Bytes = uint8_t __attribute__((vector_size(kVector)));
 using Shorts = uint16_t __attribute__((vector_size(kVector)));
@@ -143,7 +134,7 @@ int64_t bin_block(const ColumnView& view, const EdgeTable& edges, int64_t first,
   if (view.validity.bits != nullptr)  // NaN has code 0 already, what lies under a null any
     edges.n > 255 ? zero_missing(missing, rows, static_cast<uint16_t*>(codes))
                   : zero_missing(missing, rows, static_cast<uint8_t*>(codes));
-  return count_bits(missing, rows);
+  return isa.count(missing, rows);
 }
 
 int64_t encode_block(const ColumnView& view, const uint16_t* table, int64_t table_size, bool wide, int64_t first,
@@ -155,7 +146,7 @@ int64_t encode_block(const ColumnView& view, const uint16_t* table, int64_t tabl
     encode_as(indices, missing, table, table_size, first, rows, static_cast<uint16_t*>(codes));
   else
     encode_as(indices, missing, table, table_size, first, rows, static_cast<uint8_t*>(codes));
-  return count_bits(missing, rows);
+  return kernels().count(missing, rows);
 }
 
 int64_t bin(const ColumnView& view, const EdgeTable& edges, void* codes, uint64_t* missing) {

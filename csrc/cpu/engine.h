@@ -406,6 +406,12 @@ void nan(Type type, const void* values, int64_t rows, uint64_t* missing) {
     nan_words<V>(static_cast<const double*>(values), rows, missing);
 }
 
+inline int64_t count(const uint64_t* bits, int64_t rows) {
+  int64_t found = 0;
+  for (int64_t w = 0; w < words_for(rows); ++w) found += __builtin_popcountll(bits[w]);
+  return found;
+}
+
 }  // namespace
 }  // namespace mlcore::cpu
 
@@ -416,7 +422,8 @@ namespace {
 
 template <typename V>
 constexpr Kernels kernels_over() {
-  return {V::levels, V::clusters, V::bits_of_short_pieces, bin<V>, bin_row<V>, nan<V>, margins<V, float>, margins<V, double>, explain<V>};
+  return {V::levels, V::clusters,       V::bits_of_short_pieces, bin<V>,    bin_row<V>, nan<V>,
+          count,     margins<V, float>, margins<V, double>,      explain<V>};
 }
 
 }  // namespace
