@@ -29,8 +29,8 @@ struct BlockRoom {
 
 // What one instruction set provides.
 struct Kernels {
-  bool levels;    // `bin` searches EdgeTable::levels
-  bool clusters;  // walks down trees of them
+  bool levels;               // `bin` searches EdgeTable::levels
+  bool clusters;             // walks down trees of them
   int bits_of_short_pieces;  // of a leaf's number: from so many on, LeafValues::pieces have 16 bits, else 32
   // Codes of `rows` contiguous values; NaN gets 0. Wide codes when the table has more than 255 edges.
   void (*bin)(const EdgeTable& table, const void* values, int64_t rows, void* codes);

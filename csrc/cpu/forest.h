@@ -71,9 +71,9 @@ constexpr int64_t kBlockRows = 512;  // the granule of blocks
 constexpr int64_t kBlockWords = kBlockRows / 64;
 constexpr int64_t kPlaneBlockRows = 2048, kDeepBlockRows = 32768;  // at most
 constexpr int kMostBits = 8;                                       // of a leaf's number
-constexpr int kMuxSlots = 256;    // of a network; the first two hold no row and every row
-constexpr int kResultSlot = 2;    // the leaf number's highest bit; the lower ones follow
-constexpr int kMuxRegisters = 4;  // of rows that a network works on at a time
+constexpr int kMuxSlots = 256;     // of a network; the first two hold no row and every row
+constexpr int kResultSlot = 2;     // the leaf number's highest bit; the lower ones follow
+constexpr int kMuxRegisters = 4;   // of rows that a network works on at a time
 constexpr int kFewestLeaves = 16;  // a leaf table is at least as long as one shuffle reads
 
 constexpr int64_t kTileRows = 8;  // walk down a deep tree side by side: their places stay in registers
