@@ -34,8 +34,7 @@ def main(rows: int | None = None, repeats: int = 5, results: Path = RESULTS, tre
     booster = model(X, late, trees)
     np.save(WORK / "isas-X.npy", X)
     booster.save_model(WORK / "isas.ubj")
-    isas = backends.select("cpu").kernels.isas()
-    native = [("cpu", isa, 1) for isa in isas if isa != "avx512vbmi"]  # which differs from avx512 for a few rows only
+    native = [("cpu", isa, 1) for isa in backends.select("cpu").kernels.isas()]
     found = []
     for backend, isa, threads in [*native, ("numba", "", 1), ("cpu", "", 2)]:
         environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # XGBoost's threads would spin in our turn
