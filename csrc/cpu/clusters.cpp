@@ -70,7 +70,6 @@ class Cutter {
   void fill(size_t root) {
     cluster_ = Cluster{};
     cluster_.right.fill(1);  // asked for by none
-    cluster_.code.fill(std::numeric_limits<uint16_t>::max());
     size_ = ways_ = 0;
     leaves_.clear();
     below_ = 0;
@@ -98,9 +97,8 @@ class Cutter {
       return;
     }
     const unsigned bit = 1U << size_;
-    cluster_.code[size_] = node.code;
-    if (node.missing_right) cluster_.missing |= static_cast<uint16_t>(bit);
-    cluster_.cell[size_++] = node.cell;
+    cluster_.code[size_] = static_cast<uint16_t>(node.missing_right ? node.code : node.code + 1);
+    cluster_.cell[size_++] = static_cast<uint8_t>(node.missing_right ? node.cell + kLessOne : node.cell);
     const size_t lefts = shares_.left(at, room);
     descend(at + 1, lefts, asked | bit, right);
     descend(static_cast<size_t>(node.right), room - 1 - lefts, asked | bit, right | bit);

@@ -465,14 +465,12 @@ ops::Node node_of(const ForestSpec& s, int64_t i) {
 
 constexpr int64_t kPlaneBytes = 1024 * 1024;  // the L2 cache of the machines at hand
 
-constexpr int64_t kStepsDepth = 16;  // up to which, on the average, deep trees are walked node by node
-
 // Whether trees can be cut into clusters that ask these predicates.
 bool suit_clusters(const ForestSpec& s, const std::vector<uint8_t>& used) {
   std::set<std::pair<int32_t, int32_t>> cells;
   for (size_t p = 0; p < used.size(); ++p) {
     if (!used[p]) continue;
-    if (s.n_codes[s.pred_column[p]] > kNoCode) return false;
+    if (s.n_codes[s.pred_column[p]] >= kNoCode) return false;
     cells.emplace(s.pred_column[p], s.pred_set[p]);
     if (cells.size() > kClusterCells) return false;
   }
@@ -546,20 +544,19 @@ Forest prepare(const ForestSpec& s) {
   check(s);
   std::vector<uint8_t> planes(static_cast<size_t>(s.predicates), 0), cells = planes;  // that are asked for
   std::vector<Extent> extents(static_cast<size_t>(s.trees));
-  int64_t most_leaves = 0, deep_nodes = 0, too_deep = 0;  // of deep trees; by how much, together
+  int64_t most_leaves = 0, deep_nodes = 0;  // of deep trees
   for (int64_t t = 0; t < s.trees; ++t) {
     const Extent& extent = extents[static_cast<size_t>(t)] = extent_of(s, s.tree_start[t]);
     const Shape shape = shape_of(extent, s.engine);
     if (shape == Shape::deep) {
       most_leaves = std::max(most_leaves, extent.leaves);
       deep_nodes += 2 * extent.leaves - 1;
-      too_deep += extent.depth - kStepsDepth;
     }
     if (shape == Shape::walk) continue;
     for (int64_t i = s.tree_start[t]; i < s.tree_start[t + 1]; ++i)
       if (s.node_pred[i] >= 0) (shape == Shape::deep ? cells : planes)[static_cast<size_t>(s.node_pred[i])] = 1;
   }
-  const bool clustered = kernels().clusters && s.engine != Engine::rows && too_deep > 0 &&
+  const bool clustered = kernels().clusters && s.engine != Engine::rows && deep_nodes > 0 &&
                          most_leaves <= kMostClusters && suit_clusters(s, cells);
   const auto shape = [&](int64_t tree) {
     const Shape found = shape_of(extents[static_cast<size_t>(tree)], s.engine);

@@ -41,7 +41,5 @@ uint16_t mlcore_words_mask(simde__m256i a, simde__m256i b, Ask ask) {
   for (int i = 0; i < 16; ++i) found |= static_cast<unsigned>(ask(x[i], y[i])) << i;
   return static_cast<uint16_t>(found);
 }
-#define _mm256_cmpgt_epu16_mask(a, b) mlcore_words_mask(a, b, [](uint16_t x, uint16_t y) { return x > y; })
-#define _mm256_mask_testn_epi16_mask(k, a, b) \
-  ((k) & mlcore_words_mask(a, b, [](uint16_t x, uint16_t y) { return (x & y) == 0; }))
+#define _mm256_cmpge_epu16_mask(a, b) mlcore_words_mask(a, b, [](uint16_t x, uint16_t y) { return x >= y; })
 #define _mm256_cmpeq_epi16_mask(a, b) mlcore_words_mask(a, b, [](uint16_t x, uint16_t y) { return x == y; })

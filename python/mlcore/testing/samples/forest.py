@@ -86,13 +86,15 @@ def arrays(
 
 
 def predicates(rng: np.random.Generator, count: int, n_codes: Array, *, sets: int = 0) -> dict[str, Array]:
-    """Random questions; thresholds run from 0 (always) to n_codes (never), the last `sets` ask for members."""
+    """Random questions; thresholds run from 0 (always) to n_codes (never), both often; the last `sets` ask for members."""
     column = rng.integers(0, max(1, len(n_codes)), count).astype(np.int32)
+    code = rng.integers(0, n_codes[column] + 1).astype(np.int32) if count else np.zeros(0, np.int32)
+    code[::16], code[8::16] = 0, n_codes[column[8::16]]
     members = np.where(np.arange(count) >= count - sets, np.arange(count) - (count - sets), -1).astype(np.int32)
     words = (int(n_codes.max(initial=1)) + 63) // 64
     return {
         "pred_column": column,
-        "pred_code": rng.integers(0, n_codes[column] + 1).astype(np.int32) if count else np.zeros(0, np.int32),
+        "pred_code": code,
         "pred_set": members,
         "pred_missing": rng.integers(0, 2, count).astype(np.uint8),
         "sets": rng.integers(0, 2**64, (sets, words), np.uint64),
@@ -135,6 +137,11 @@ def _samples(by_tree: bool) -> dict[str, Callable[[], tuple[Any, ...]]]:
         "chains, three outputs, doubles": partial(make, deep, 300, outputs=3, dtype="float64"),
         "chains, vector leaves": partial(make, deep, 300, outputs=2, vectors=True),
         "chains, many columns": partial(make, deep, 300, n_codes=(9,) * 100, asked=900),
+        **{
+            f"chains, {codes:,} codes": partial(make, deep, 300, n_codes=(codes, 2), sets=0)
+            for codes in (65534, 65535, 65536)
+        },
+        "1,024 leaves, many columns": partial(make, [shaped(full, 10)] * 3, 300, n_codes=(9,) * 100, asked=900),
         "65,537 leaves": partial(make, [lambda rng, asked: (0, full(rng, 16, asked), LEAF)], 130),
         "no trees": partial(make, [], 100),
         "no trees, no columns": partial(make, [], 100, n_codes=(), asked=0, sets=0),
