@@ -138,7 +138,9 @@ def _samples(by_tree: bool) -> dict[str, Callable[[], tuple[Any, ...]]]:
         "chains, vector leaves": partial(make, deep, 300, outputs=2, vectors=True),
         "chains, many columns": partial(make, deep, 300, n_codes=(9,) * 100, asked=900),
         **{
-            f"1,024 leaves, {codes:,} codes": partial(make, [shaped(full, 10)] * 3, 300, n_codes=(codes, 2))
+            f"1,024 leaves, {codes:,} codes": partial(
+                make, [shaped(full, 10)] * 3, 300, n_codes=(codes,) * 2, asked=200
+            )
             for codes in (65534, 65535, 65536)
         },
         "1,024 leaves, many columns": partial(make, [shaped(full, 10)] * 3, 300, n_codes=(9,) * 100, asked=900),
