@@ -182,7 +182,9 @@ struct ByStart {
   FourCodes all;  // edges that there are
 
   explicit ByStart(const EdgeTable& table)
-      : start(table.buckets.start.data()), edges(table.as<T>()), all(FourCodes{} + table.n) {}
+      : start(reinterpret_cast<const uint16_t*>(table.buckets.start.data())),
+        edges(table.as<T>()),
+        all(FourCodes{} + table.n) {}
 
   FourCodes operator()(const uint32_t* bucket, const typename Four<T>::Values& value) const {
     const int32_t at[4] = {start[bucket[0]], start[bucket[1]], start[bucket[2]], start[bucket[3]]};

@@ -1,6 +1,7 @@
 #include "cpu/edges.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -66,24 +67,32 @@ std::vector<uint16_t> direct(const T* edges, int64_t n, int64_t rows) {
 // How many of the ascending numbers are equal, at most; 0 for more than `most`.
 int32_t most_equal(const std::vector<uint32_t>& numbers, int32_t most) {
   for (int32_t k = 1; k <= most; ++k) {
-    bool more = false;
+    uint32_t more = 0;
     for (size_t i = static_cast<size_t>(k); i < numbers.size(); ++i)
-      more |= numbers[i] == numbers[i - static_cast<size_t>(k)];
-    if (!more) return k;
+      more |= uint32_t{numbers[i] == numbers[i - static_cast<size_t>(k)]};
+    if (more == 0) return k;
   }
   return 0;
 }
 
-// Writes for each bucket what `of` says of the first edge in it or after it, by the buckets that edges are `found` in.
+// Makes a table of what `of` says for each of `count` buckets of the first edge in it or after it, by the buckets that
+// edges are `found` in. Buckets up to an edge's are mostly few: a line of the table is written at once without counting
+// them, and what was too much is written over by the next.
 template <typename Out, typename Of>
-void spread(const std::vector<uint32_t>& found, int64_t count, Out* out, const Of& of) {
+std::vector<char> spread(const std::vector<uint32_t>& found, int64_t count, const Of& of) {
+  constexpr int64_t line = 64 / sizeof(Out);
+  std::vector<char> table(static_cast<size_t>(count + line) * sizeof(Out));
+  Out* out = reinterpret_cast<Out*>(table.data());
   int64_t from = 0;
-  for (size_t i = 0; i < found.size(); ++i) {
-    if (found[i] < from) continue;
-    std::fill(out + from, out + found[i] + 1, of(i));
-    from = int64_t{found[i]} + 1;
-  }
-  std::fill(out + from, out + count, of(found.size()));
+  const auto write = [&](size_t edge, int64_t to) {
+    const Out said = of(edge);
+    std::fill(out + from, out + from + line, said);
+    if (to - from > line) std::fill(out + from + line, out + to, said);
+    from = to;
+  };
+  for (size_t i = 0; i < found.size(); ++i) write(i, int64_t{found[i]} + 1);
+  write(found.size(), count);
+  return table;
 }
 
 constexpr int64_t kFewestBuckets = 256, kMostBuckets = 262144;
@@ -98,16 +107,13 @@ Buckets filled(Buckets made, const T* edges, int64_t n, int64_t count, int32_t m
   made.most = most_equal(found, most);
   if (made.most == 0) return {};
   made.count = static_cast<int32_t>(count);
-  const auto size = static_cast<size_t>(count);
-  if (made.most == 1 && size * sizeof(Entry<T>) <= kMostOfEntries) {
-    made.entries.resize(size * sizeof(Entry<T>));
-    spread(found, count, reinterpret_cast<Entry<T>*>(made.entries.data()), [&](size_t i) -> Entry<T> {
+  if (made.most == 1 && static_cast<size_t>(count) * sizeof(Entry<T>) <= kMostOfEntries) {
+    made.entries = spread<Entry<T>>(found, count, [&](size_t i) -> Entry<T> {
       return i < found.size() ? Entry<T>{edges[i], static_cast<uint32_t>(i)}
                               : Entry<T>{lowest<T>(), static_cast<uint32_t>(i - 1)};
     });
   } else {
-    made.start.resize(size);
-    spread(found, count, made.start.data(), [](size_t i) { return static_cast<uint16_t>(i); });
+    made.start = spread<uint16_t>(found, count, [](size_t i) { return static_cast<uint16_t>(i); });
   }
   return made;
 }
@@ -172,9 +178,17 @@ double distance(T low, T high) {
 // has to part has little hope.
 template <typename T>
 double fewest_to_try(const T* numbers, int64_t n, int32_t most) {
-  double narrowest = std::numeric_limits<double>::infinity();
-  for (int64_t i = most; i < n; ++i) narrowest = std::min(narrowest, distance(numbers[i - most], numbers[i]));
-  return distance(numbers[0], numbers[n - 1]) / (4 * narrowest);
+  std::array<double, 8> narrowest;  // of every eighth run: none waits for the one before
+  narrowest.fill(std::numeric_limits<double>::infinity());
+  const auto look_at = [&](int64_t last, double& least) {
+    const double run = distance(numbers[last - most], numbers[last]);
+    least = run < least ? run : least;
+  };
+  int64_t i = most;
+  for (; i + 8 <= n; i += 8)
+    for (int64_t k = 0; k < 8; ++k) look_at(i + k, narrowest[static_cast<size_t>(k)]);
+  for (; i < n; ++i) look_at(i, narrowest[0]);
+  return distance(numbers[0], numbers[n - 1]) / (4 * *std::min_element(narrowest.begin(), narrowest.end()));
 }
 
 // As few buckets, of one width or of as many floats, as leave one edge in each, else two, else some; none where the

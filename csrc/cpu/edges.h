@@ -27,13 +27,13 @@ struct Buckets {
   enum class Of : uint8_t { one_width, floats, ways };
 
   Of of = Of::one_width;
-  int32_t count = 0;                 // how many buckets
-  int32_t most = 0;                  // edges in the fullest one; 0 where no cut suits the edges
-  std::vector<char> entries = {};    // an Entry for each, where none has two edges and the table is not too large
-  std::vector<uint16_t> start = {};  // else the edges before each
-  double scale = 0;                  // of one width, among floats and doubles: how many buckets go to 1
-  int shift = 0;                     // of all other buckets and ways: each takes 2^shift integers or floats
-  float lowest = 0, highest = 0;     // the first edge and the last, as floats
+  int32_t count = 0;                // how many buckets
+  int32_t most = 0;                 // edges in the fullest one; 0 where no cut suits the edges
+  std::vector<char> entries = {};   // an Entry for each, where none has two edges and the table is not too large
+  std::vector<char> start = {};     // else the edges before each, of 16 bits
+  double scale = 0;                 // of one width, among floats and doubles: how many buckets go to 1
+  int shift = 0;                    // of all other buckets and ways: each takes 2^shift integers or floats
+  float lowest = 0, highest = 0;    // the first edge and the last, as floats
   std::vector<uint32_t> ways = {};  // the first bucket, times 32, and the logarithm of how many floats its buckets hold
 };
 
