@@ -13,10 +13,10 @@ constexpr int64_t kClusterRows = 256;       // that stand in clusters at a time
 constexpr int64_t kNearLeaves = 32768;      // among which a way out can tell its leaf
 constexpr int64_t kMostClusters = 1 << 24;  // of a tree: their offsets have 32 bits
 constexpr int kTopLevels = 6;               // of a tree, above its clusters
-constexpr uint8_t kLessOne = 128;
+constexpr uint8_t kLessOne = 128;           // of Cluster::cell
 
 // Nodes of a tree that hang together, all asked at once. Of the ways out of them a row takes the one whose nodes all
-// answer as it asks. Nodes and ways out beyond those that there are: no row goes right, and none goes out.
+// answer as it asks. What is beyond those that there are: nodes that no way asks, and ways that no row takes.
 struct alignas(32) Cluster {
   std::array<uint16_t, 16> code{};   // of each node: rows whose cell holds as much go right, or more
   std::array<uint16_t, 16> asked{};  // of each way out: the nodes on it, a bit each
@@ -24,7 +24,7 @@ struct alignas(32) Cluster {
   // Of each way out: twice the number of a leaf, counted from `leaves`; or, plus one, how many bytes after `next` a
   // cluster lies.
   std::array<uint16_t, 16> leads{};
-  std::array<uint8_t, 16> cell{};  // that each node asks; plus kLessOne: for one less, of 0 the highest
+  std::array<uint8_t, 16> cell{};  // that each node asks; plus kLessOne: one less of it, of 0 the highest
   uint32_t next = 0;    // of the clusters below: how many bytes after the tree's first the first of them lies
   uint32_t leaves = 0;  // twice the number that those of the leaves count from
 };

@@ -14,6 +14,7 @@ namespace {
 struct Walkers {
   uint32_t cluster[kClusterRows];
   uint8_t row[kClusterRows];
+  static_assert(kClusterRows <= 256);
 };
 
 class ClusterWalk {

@@ -465,7 +465,7 @@ ops::Node node_of(const ForestSpec& s, int64_t i) {
 
 constexpr int64_t kPlaneBytes = 1024 * 1024;  // the L2 cache of the machines at hand
 
-// Whether trees can be cut into clusters that ask these predicates.
+// Whether trees can be cut into clusters that ask these predicates: there a code is one more, and a node's again.
 bool suit_clusters(const ForestSpec& s, const std::vector<uint8_t>& used) {
   std::set<std::pair<int32_t, int32_t>> cells;
   for (size_t p = 0; p < used.size(); ++p) {
