@@ -21,7 +21,7 @@ class ClusterWalk {
  public:
   // `cells` are the rows', kClusterCells each or half as many.
   ClusterWalk(const Cluster* clusters, const uint16_t* cells, bool halved)
-      : clusters_(reinterpret_cast<const char*>(clusters)), cells_(cells), halved_(halved) {}
+      : clusters_(reinterpret_cast<uintptr_t>(clusters)), cells_(cells), halved_(halved) {}
 
   // The numbers of the leaves that kClusterRows rows reach. All take a step before any takes the next, and none waits
   // for another: what one asks for arrives while others step. Each sets out on the one of `ways` that it has taken.
@@ -52,14 +52,14 @@ class ClusterWalk {
       const Cluster& asked = cluster(walkers, i);
       const uint16_t* cells = cells_ + int64_t{walkers.row[i]} * (Halved ? kClusterCells / 2 : kClusterCells);
       const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(asked.cell.data()));
-      const __m256i which = _mm256_cvtepu8_epi16(bytes), below = _mm256_srli_epi16(which, 7);
+      const __m256i which = _mm256_cvtepu8_epi16(bytes), less = _mm256_srli_epi16(which, 7);
       const __m512i lanes = _mm512_castsi256_si512(which);
       __m512i found = _mm512_load_si512(cells);
       if constexpr (Halved)
         found = _mm512_permutexvar_epi16(lanes, found);
       else
         found = _mm512_permutex2var_epi16(found, lanes, _mm512_load_si512(cells + kClusterCells / 2));
-      const __m256i held = _mm256_sub_epi16(_mm512_castsi512_si256(found), below);
+      const __m256i held = _mm256_sub_epi16(_mm512_castsi512_si256(found), less);
       rights_[i] = _mm256_cmpge_epu16_mask(held, load(asked.code));
     }
   }
@@ -78,7 +78,8 @@ class ClusterWalk {
       to.cluster[next] = below;
       to.row[next] = row;
       next += lead & 1;
-      for (int64_t line = 0; line < 3; ++line) __builtin_prefetch(clusters_ + below + 64 * line, 0, 2);
+      for (uintptr_t line = 0; line < 3; ++line)
+        __builtin_prefetch(reinterpret_cast<const char*>(clusters_ + below + 64 * line), 0, 2);
     }
     return next;
   }
@@ -87,7 +88,7 @@ class ClusterWalk {
     return _mm256_load_si256(reinterpret_cast<const __m256i*>(words.data()));
   }
 
-  const char* const clusters_;
+  const uintptr_t clusters_;
   const uint16_t* const cells_;
   const bool halved_;
   uint16_t rights_[kClusterRows];  // the nodes of each row's cluster where it goes right, a bit each

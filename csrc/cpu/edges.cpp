@@ -77,7 +77,7 @@ int32_t most_equal(const std::vector<uint32_t>& numbers, int32_t most) {
 
 // Makes a table of what `of` says for each of `count` buckets of the first edge in it or after it, by the buckets that
 // edges are `found` in. Buckets up to an edge's are mostly few: a line of the table is written at once without counting
-// them, and what was too much is written over by the next.
+// them, and what was too much is written over by the next, or lies past the end, where a line more has room.
 template <typename Out, typename Of>
 std::vector<char> spread(const std::vector<uint32_t>& found, int64_t count, const Of& of) {
   constexpr int64_t line = 64 / sizeof(Out);

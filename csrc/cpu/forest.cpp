@@ -556,8 +556,8 @@ Forest prepare(const ForestSpec& s) {
     for (int64_t i = s.tree_start[t]; i < s.tree_start[t + 1]; ++i)
       if (s.node_pred[i] >= 0) (shape == Shape::deep ? cells : planes)[static_cast<size_t>(s.node_pred[i])] = 1;
   }
-  const bool clustered = kernels().clusters && s.engine != Engine::rows && deep_nodes > 0 &&
-                         most_leaves <= kMostClusters && suit_clusters(s, cells);
+  const bool clustered =
+      kernels().clusters && s.engine != Engine::rows && most_leaves <= kMostClusters && suit_clusters(s, cells);
   const auto shape = [&](int64_t tree) {
     const Shape found = shape_of(extents[static_cast<size_t>(tree)], s.engine);
     return found == Shape::deep && clustered ? Shape::clusters : found;
@@ -570,7 +570,7 @@ Forest prepare(const ForestSpec& s) {
     f.zero_cells = std::min<int64_t>((most_leaves + DeepNode::kLeaves - 1) / DeepNode::kLeaves, kMostCells);
     f.deep_nodes.reserve(static_cast<size_t>(deep_nodes));
   } else {
-    f.clusters.reserve(static_cast<size_t>(deep_nodes / (kClusterNodes + 1)));  // about as many as there will be
+    f.clusters.reserve(static_cast<size_t>(deep_nodes / (kClusterNodes + 1)));  // as many as full ones would be
   }
   f.cells.assign(static_cast<size_t>(f.zero_cells), {-1, -1, false});
   Layout layout(s, f, number_planes(s, planes, f));

@@ -85,11 +85,13 @@ def arrays(
     )  # fmt: skip
 
 
-def predicates(rng: np.random.Generator, count: int, n_codes: Array, *, sets: int = 0) -> dict[str, Array]:
-    """Random questions; thresholds run from 0 (always) to n_codes (never), both often; the last `sets` ask for members."""
+def predicates(
+    rng: np.random.Generator, count: int, n_codes: Array, *, sets: int = 0, least: int = 0
+) -> dict[str, Array]:
+    """Random questions: thresholds from `least` (0: always) to n_codes (never), both often; the last `sets` ask for members."""
     column = rng.integers(0, max(1, len(n_codes)), count).astype(np.int32)
-    code = rng.integers(0, n_codes[column] + 1).astype(np.int32) if count else np.zeros(0, np.int32)
-    code[::16], code[8::16] = 0, n_codes[column[8::16]]
+    code = rng.integers(least, n_codes[column] + 1).astype(np.int32) if count else np.zeros(0, np.int32)
+    code[::16], code[8::16] = least, n_codes[column[8::16]]
     members = np.where(np.arange(count) >= count - sets, np.arange(count) - (count - sets), -1).astype(np.int32)
     words = (int(n_codes.max(initial=1)) + 63) // 64
     return {
@@ -103,15 +105,17 @@ def predicates(rng: np.random.Generator, count: int, n_codes: Array, *, sets: in
 
 def _arguments(
     shapes: Sequence[Shape], rows: int, *, n_codes: Sequence[int] = N_CODES,
-    asked: int = 60, sets: int = 6, share: float | None = 0.1, by_tree: bool = False, outputs: int = 1,
+    asked: int = 60, sets: int = 6, least: int = 0, share: float | None = 0.1, by_tree: bool = False, outputs: int = 1,
     vectors: bool = False, dtype: str = "float32",
 ) -> tuple[Any, ...]:  # fmt: skip
     rng = np.random.default_rng(6)
     widths = np.array(n_codes, np.int32)
     trees = [shape(rng, asked) for shape in shapes]
-    asking = predicates(rng, asked, widths, sets=sets)
+    asking = predicates(rng, asked, widths, sets=sets, least=least)
     made = arrays(rng, trees, asking, widths, outputs=outputs, vectors=vectors, dtype=dtype)
     codes = [rng.integers(0, n, rows).astype(np.uint16 if n > 256 else np.uint8) for n in n_codes]
+    for column, n in zip(codes, n_codes, strict=True):
+        column[:1], column[-1:] = 0, n - 1
     missing = [
         missing_words(rng, rows, share) if share is not None and c % 3 < 2 else None for c in range(len(n_codes))
     ]
@@ -136,14 +140,20 @@ def _samples(by_tree: bool) -> dict[str, Callable[[], tuple[Any, ...]]]:
         "chains, 40 columns": partial(make, deep, 300, n_codes=(9, 300) * 20, asked=900),
         "chains, three outputs, doubles": partial(make, deep, 300, outputs=3, dtype="float64"),
         "chains, vector leaves": partial(make, deep, 300, outputs=2, vectors=True),
-        "chains, many columns": partial(make, deep, 300, n_codes=(9,) * 100, asked=900),
+        "chains, many columns": partial(make, deep, 300, n_codes=(9,) * 100, asked=900, least=1),
         **{
             f"1,024 leaves, {codes:,} codes": partial(
                 make, [shaped(full, 10)] * 3, 300, n_codes=(codes,) * 2, asked=200
             )
             for codes in (65534, 65535, 65536)
         },
-        "1,024 leaves, many columns": partial(make, [shaped(full, 10)] * 3, 300, n_codes=(9,) * 100, asked=900),
+        # Node by node, whatever the instruction set, unless a threshold is 0.
+        "1,024 leaves, many columns": partial(
+            make, [shaped(full, 10)] * 3, 300, n_codes=(9,) * 100, asked=900, least=1
+        ),
+        "1,024 leaves, 65,535 codes, none always": partial(
+            make, [shaped(full, 10)] * 3, 300, n_codes=(65535,) * 2, asked=200, least=1
+        ),
         "65,537 leaves": partial(make, [lambda rng, asked: (0, full(rng, 16, asked), LEAF)], 130),
         "no trees": partial(make, [], 100),
         "no trees, no columns": partial(make, [], 100, n_codes=(), asked=0, sets=0),
